@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * conf - checkpoint.conf, the site's policy.  checkpoint.conf(5) describes each key.
+ */
+#ifndef COMMON_CONF_H
+#define COMMON_CONF_H
+
+#include "common/err.h"
+#include "common/facts.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct conf {
+    char dir[PATH_MAX];        /* Dir: template, %u user, %U uid, %h home, %c cluster; "" = none */
+    char state_dir[PATH_MAX];  /* StateDir: root's, default /run/slurm-spank-checkpoint */
+    char helper_dir[PATH_MAX]; /* HelperDir: default compiled in */
+    char criu[PATH_MAX];       /* Criu: default /usr/sbin/criu */
+    char munge_socket[PATH_MAX]; /* MungeSocket: "" = munge's default */
+    char log_dir[PATH_MAX];    /* Log: "" = none */
+    enum facts_isolation isolation;  /* Isolation: private|host: the default */
+    bool allow_host, allow_private;  /* AllowIsolation: list of those users may choose */
+    char host_users[1024];     /* HostUsers: comma-separated users who may use isolation=host; "" = all */
+    uint32_t interval;         /* Interval: a Slurm time; default 60 minutes */
+    uint32_t keep;             /* Keep: default 2 */
+    uint32_t max_keep;         /* MaxKeep: default 10 */
+    enum facts_compress compress; /* Compress: default zstd:1 */
+    int compress_level;
+    uint32_t dump_timeout;     /* DumpTimeout: a Slurm time, default 60 minutes */
+    uint32_t restore_timeout;  /* RestoreTimeout: default 60 minutes */
+    uint32_t threads;          /* Threads: 0 = automatic */
+    uint64_t max_size;         /* MaxSize: bytes with K/M/G/T suffix; 0 = no limit */
+    uint32_t max_restarts;     /* MaxRestarts: default 20 */
+};
+
+#define CONF_DEFAULT_PATH CKPT_SYSCONFDIR "/checkpoint.conf"
+
+/* Read path; unknown keys, repeated keys and values out of range are errors that name file and line. */
+int conf_load(const char *path, struct conf *c, struct err *err);
+void conf_defaults(struct conf *c);
+
+/* Expand the Dir template; result must be an absolute path without "..".  -1 with a text. */
+int conf_expand_dir(const char *template_, const char *user, uid_t uid, const char *home,
+                    const char *cluster, char out[PATH_MAX], struct err *err);
+
+#endif

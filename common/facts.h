@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * facts - what root knows about a task, handed to the keeper and its helpers.
+ *
+ * Root (checkpoint.so in slurmstepd, task_init_privileged) writes them as `key=value` lines into a
+ * memfd and seals it against every change.  The file belongs to root, which no user can imitate, so
+ * a reader that finds owner 0 and all seals may trust every value.  Nothing in here comes from the
+ * job's environment, except what is marked (user), which holds only validated numbers and names.
+ */
+#ifndef COMMON_FACTS_H
+#define COMMON_FACTS_H
+
+#include "common/err.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define FACTS_MAX_BYTES 16384
+
+enum facts_isolation { ISOLATION_HOST = 0, ISOLATION_PRIVATE = 1 };
+enum facts_compress { COMPRESS_NONE = 0, COMPRESS_ZSTD = 1 };
+
+struct facts {
+    char cluster[64];
+    char node[64];
+    uint32_t job;       /* Slurm job id; of an array task its own raw id */
+    uint32_t array_job; /* 0: not an array */
+    uint32_t array_task;
+    char task[32];  /* name of the task's own directory: "batch" */
+    char nonce[17]; /* (user) 16 hex digits chosen at submission; part of the key */
+    uint32_t epoch; /* restart count as the root prolog was told it */
+    uid_t uid;
+    gid_t gid;
+    char user[64];
+    pid_t task_pid;      /* pid of the Slurm task (shepherd) in the initial pid namespace */
+    uint64_t task_start; /* its start time, field 22 of /proc/PID/stat, clock ticks */
+    enum facts_isolation isolation;
+    char proctrack[32]; /* "cgroup", "linuxproc", ...: the part after "proctrack/" */
+    char dir[PATH_MAX]; /* (user, --checkpoint-dir) absolute base directory of the checkpoints */
+    char helper_dir[PATH_MAX];
+    char criu[PATH_MAX];
+    char munge_socket[PATH_MAX];  /* "": munge's default */
+    char log_dir[PATH_MAX];       /* "": none; details go to JOBDIR/TASK/log */
+    uint32_t interval;            /* (user) seconds between checkpoints; 0: none by the clock */
+    uint32_t keep;                /* (user) generations kept, >= 1 */
+    enum facts_compress compress; /* (user) */
+    int compress_level;           /* (user) zstd level, 1..19 */
+    uint32_t dump_timeout;        /* seconds for one dump */
+    uint32_t restore_timeout;     /* seconds for one restore attempt */
+    uint32_t threads;             /* compressor threads; 0: number of allowed CPUs, at most 8 */
+    uint64_t max_size;            /* bytes stored per generation; 0: no limit */
+    uint32_t max_restarts;        /* 0: no limit */
+};
+
+/* Write *f into a new sealed memfd.  Returns the fd (close-on-exec) or -1.  Call as root: the owner
+ * of the file is what readers check. */
+int facts_store(const struct facts *f, struct err *err);
+
+/* Read and check the sealed memfd.  `root_only`: refuse a file that is not owned by uid 0. Unknown,
+ * missing or repeated keys, a missing seal, values out of range: -1.  The fd stays open. */
+int facts_load(int fd, bool root_only, struct facts *f, struct err *err);
+
+/* Checks used at the border: names that go into paths. */
+bool facts_name_ok(const char *s);  /* [A-Za-z0-9_.-]{1,63}, not starting with '.' or '-' */
+bool facts_nonce_ok(const char *s); /* 16 lower-case hex digits */
+
+#endif

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/gendir.h"
+
+#include "common/beneath.h"
+#include "common/io.h"
+#include "common/manifest.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The owner may put anything into his directory; a directory with more names than this is not one
+ * of ours, and a list of them must not eat the job's memory. */
+#define MAX_NAMES 65536
+#define MAX_EPOCH 9999
+
+static const char *const parts[] = {
+    MANIFEST_FILE,         MANIFEST_SEAL,         MANIFEST_IMAGES,      MANIFEST_PAGES,
+    MANIFEST_INDEX,        MANIFEST_FILE ".tmp",  MANIFEST_SEAL ".tmp", MANIFEST_IMAGES ".tmp",
+    MANIFEST_PAGES ".tmp", MANIFEST_INDEX ".tmp",
+};
+
+bool gendir_parse_name(const char *name, struct gendir_id *id, bool *partial)
+{
+    struct gendir_id got;
+    char again[40], *end;
+    unsigned long long v;
+    bool suffix;
+
+    if (strncmp(name, "gen-", 4) != 0 || name[4] < '0' || name[4] > '9')
+        return false;
+    v = strtoull(name + 4, &end, 10);
+    if (v > MAX_EPOCH || *end != '-' || end[1] < '0' || end[1] > '9')
+        return false;
+    got.epoch = (uint32_t)v;
+    v = strtoull(end + 1, &end, 10);
+    if (v < 1 || v > UINT32_MAX || (*end && !partial))
+        return false;
+    got.sequence = (uint32_t)v;
+    suffix = *end != '\0';
+    /* Only the form we write ourselves: one name, one generation. */
+    gendir_format_name(got, suffix, again);
+    if (strcmp(again, name) != 0)
+        return false;
+    *id = got;
+    if (partial)
+        *partial = suffix;
+    return true;
+}
+
+void gendir_format_name(struct gendir_id id, bool partial, char name[40])
+{
+    snprintf(name, 40, GENDIR_NAME "%s", id.epoch, id.sequence, partial ? ".partial" : "");
+}
+
+int gendir_compare(struct gendir_id a, struct gendir_id b)
+{
+    if (a.epoch != b.epoch)
+        return a.epoch < b.epoch ? -1 : 1;
+    if (a.sequence != b.sequence)
+        return a.sequence < b.sequence ? -1 : 1;
+    return 0;
+}
+
+int gendir_open_file(int dirfd, const char *name, int flags, unsigned mode, struct err *err)
+{
+    return beneath_open_file(dirfd, name, flags, mode, err);
+}
+
+int gendir_open_dir(int dirfd, const char *name, struct err *err)
+{
+    return beneath_open_dir(dirfd, name, geteuid(), err);
+}
+
+int gendir_open_base(const char *base, uid_t uid, bool create, struct err *err)
+{
+    int fd = beneath_open_path(base, uid, create, err);
+
+    return fd < 0 ? err_prefix(err, "checkpoint directory") : fd;
+}
+
+/* Opens name below dirfd and gives up dirfd, whatever comes of it. */
+static int descend(int dirfd, const char *name, bool create, uid_t uid, struct err *err)
+{
+    int fd;
+
+    if (create && mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST) {
+        err_sys(err, "cannot make %s", name);
+        io_close(&dirfd);
+        return -1;
+    }
+    fd = beneath_open_dir(dirfd, name, uid, err);
+    io_close(&dirfd);
+    return fd;
+}
+
+int gendir_open_task(const struct facts *f, bool create, struct err *err)
+{
+    char job[160];
+    int fd;
+
+    if (!facts_name_ok(f->cluster) || !facts_name_ok(f->task) || !facts_nonce_ok(f->nonce)) {
+        errno = EINVAL;
+        return err_set(err, "bad cluster, task or nonce");
+    }
+    snprintf(job, sizeof job, "%s.%u.%s", f->cluster, f->job, f->nonce);
+    fd = gendir_open_base(f->dir, f->uid, create, err);
+    if (fd < 0) {
+        /* ENOENT means "no checkpoints of this job yet"; a base that is not there may be a
+         * filesystem that is not mounted, which must not be taken for that. */
+        if (errno == ENOENT)
+            errno = ENXIO;
+        return -1;
+    }
+    fd = descend(fd, job, create, f->uid, err);
+    if (fd >= 0)
+        fd = descend(fd, f->task, create, f->uid, err);
+    if (fd < 0)
+        return err_prefix(err, "in %s", f->dir);
+    return fd;
+}
+
+struct found {
+    struct gendir_id id;
+    bool partial;
+};
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct found *x = a, *y = b;
+
+    return gendir_compare(y->id, x->id);
+}
+
+/* 1: *f is the next generation-like name; 0: the end; -1. */
+static int next_found(DIR *d, struct found *f, size_t *seen, struct err *err)
+{
+    struct dirent *e;
+
+    while (errno = 0, (e = readdir(d))) {
+        if (++*seen > MAX_NAMES) {
+            errno = EOVERFLOW;
+            return err_set(err, "too many names in the task's directory");
+        }
+        if (gendir_parse_name(e->d_name, &f->id, &f->partial))
+            return 1;
+    }
+    return errno ? err_sys(err, "cannot read the directory") : 0;
+}
+
+/* Every name that looks like a generation, complete or partial, newest first. */
+static ssize_t scan(int taskfd, struct found **out, struct err *err)
+{
+    struct found *list = NULL, *bigger, f;
+    size_t n = 0, room = 0, seen = 0;
+    DIR *d = beneath_list(taskfd, err);
+    int rc;
+
+    if (!d)
+        return -1;
+    while ((rc = next_found(d, &f, &seen, err)) > 0) {
+        if (n == room) {
+            room = room ? 2 * room : 64;
+            bigger = realloc(list, room * sizeof *list);
+            if (!bigger) {
+                rc = err_sys(err, "list of generations");
+                break;
+            }
+            list = bigger;
+        }
+        list[n++] = f;
+    }
+    beneath_end(d);
+    if (rc < 0) {
+        free(list);
+        return -1;
+    }
+    if (n > 1)
+        qsort(list, n, sizeof *list, newest_first);
+    *out = list;
+    return (ssize_t)n;
+}
+
+static bool is_own_dir(int dirfd, const char *name)
+{
+    struct stat st;
+
+    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+           st.st_uid == geteuid();
+}
+
+int gendir_list(int taskfd, struct gendir_id **ids, struct err *err)
+{
+    struct found *list = NULL;
+    struct gendir_id *out;
+    ssize_t n = scan(taskfd, &list, err);
+    int count = 0;
+
+    if (n < 0)
+        return -1;
+    out = calloc((size_t)n + 1, sizeof *out);
+    if (!out) {
+        err_sys(err, "list of generations");
+        free(list);
+        return -1;
+    }
+    for (ssize_t i = 0; i < n; i++) {
+        char name[40];
+
+        gendir_format_name(list[i].id, false, name);
+        if (!list[i].partial && is_own_dir(taskfd, name))
+            out[count++] = list[i].id;
+    }
+    free(list);
+    *ids = out;
+    return count;
+}
+
+int gendir_begin(int taskfd, uint32_t epoch, struct gendir_id *id, struct err *err)
+{
+    struct gendir_id next = {epoch, 0};
+    struct found *list = NULL;
+    ssize_t n;
+    char name[40];
+
+    if (epoch > MAX_EPOCH) {
+        errno = EINVAL;
+        return err_set(err, "epoch %u is out of range", epoch);
+    }
+    n = scan(taskfd, &list, err);
+    if (n < 0)
+        return -1;
+    for (ssize_t i = 0; i < n; i++) {
+        if (list[i].id.epoch > epoch) {
+            free(list);
+            errno = ESTALE;
+            return err_set(err, "a newer start of this job has written checkpoints already");
+        }
+        if (list[i].id.sequence > next.sequence)
+            next.sequence = list[i].id.sequence;
+        /* One that cannot be removed (a stranger's file in it) costs space, but is in nobody's way:
+         * its number is not used again. */
+        if (list[i].partial)
+            (void)gendir_remove(taskfd, list[i].id, true, NULL);
+    }
+    free(list);
+    if (next.sequence == UINT32_MAX) {
+        errno = EOVERFLOW;
+        return err_set(err, "no generation number is left");
+    }
+    next.sequence++;
+    gendir_format_name(next, true, name);
+    if (mkdirat(taskfd, name, 0700) < 0)
+        return err_sys(err, "cannot make %s", name);
+    n = gendir_open_dir(taskfd, name, err);
+    if (n >= 0)
+        *id = next;
+    return (int)n;
+}
+
+/* A name without .partial is a promise: one that could not be kept is taken back. */
+static void take_back(int taskfd, const char *final, const char *partial)
+{
+    int saved = errno;
+
+    (void)renameat(taskfd, final, taskfd, partial);
+    errno = saved;
+}
+
+int gendir_commit(int taskfd, int genfd, struct gendir_id id, struct err *err)
+{
+    char from[40], to[40];
+
+    gendir_format_name(id, true, from);
+    gendir_format_name(id, false, to);
+    if (!beneath_same(genfd, taskfd, from)) {
+        errno = ESTALE;
+        return err_set(err, "%s is no longer the directory that was written", from);
+    }
+    if (fsync(genfd) < 0)
+        return err_sys(err, "fsync %s", from);
+    if (renameat(taskfd, from, taskfd, to) < 0)
+        return err_sys(err, "rename %s to %s", from, to);
+    if (!beneath_same(genfd, taskfd, to)) {
+        errno = ESTALE;
+        err_set(err, "%s was replaced while it was committed", from);
+    } else if (fsync(taskfd) < 0) {
+        err_sys(err, "fsync after the rename to %s", to);
+    } else {
+        return 0;
+    }
+    take_back(taskfd, to, from);
+    return -1;
+}
+
+static bool is_part(const char *name)
+{
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (!strcmp(parts[i], name))
+            return true;
+    return false;
+}
+
+/* Nothing but regular files of our names in it? */
+static int check_parts(int genfd, const char *gen, struct err *err)
+{
+    DIR *d = beneath_list(genfd, err);
+    struct dirent *e;
+    struct stat st;
+    int rc = 0;
+
+    if (!d)
+        return -1;
+    while (rc == 0 && (errno = 0, e = readdir(d))) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+            continue;
+        if (!is_part(e->d_name) || fstatat(genfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISREG(st.st_mode)) {
+            errno = ENOTEMPTY;
+            rc = err_set(err, "%s holds '%s', which is not ours: not removed", gen, e->d_name);
+        }
+    }
+    if (rc == 0 && errno)
+        rc = err_sys(err, "cannot read %s", gen);
+    beneath_end(d);
+    return rc;
+}
+
+static int remove_parts(int taskfd, int genfd, const char *name, struct err *err)
+{
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (unlinkat(genfd, parts[i], 0) < 0 && errno != ENOENT)
+            return err_sys(err, "cannot remove %s/%s", name, parts[i]);
+    if (unlinkat(taskfd, name, AT_REMOVEDIR) < 0)
+        return err_sys(err, "cannot remove %s", name);
+    return 0;
+}
+
+int gendir_remove(int taskfd, struct gendir_id id, bool partial, struct err *err)
+{
+    char name[40], doomed[40];
+    int fd, rc;
+
+    gendir_format_name(id, partial, name);
+    gendir_format_name(id, true, doomed);
+    fd = gendir_open_dir(taskfd, name, err);
+    if (fd < 0)
+        return -1;
+    rc = check_parts(fd, name, err);
+    if (rc == 0 && !partial) {
+        struct stat st;
+
+        /* Left over from a removal that was cut short, beside a generation of the same number? */
+        if (fstatat(taskfd, doomed, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            rc = gendir_remove(taskfd, id, true, err);
+        if (rc == 0 && renameat(taskfd, name, taskfd, doomed) < 0)
+            rc = err_sys(err, "rename %s to %s", name, doomed);
+    }
+    if (rc == 0)
+        rc = remove_parts(taskfd, fd, doomed, err);
+    io_close(&fd);
+    return rc;
+}
+
+int gendir_prune(int taskfd, unsigned keep, struct gendir_id last_good, struct err *err)
+{
+    struct gendir_id *ids = NULL;
+    int n, removed = 0, failed = 0;
+
+    if (keep < 1) {
+        errno = EINVAL;
+        return err_set(err, "at least one generation must be kept");
+    }
+    n = gendir_list(taskfd, &ids, err);
+    if (n < 0)
+        return -1;
+    for (int i = 0; i < n; i++) {
+        if ((unsigned)i < keep || gendir_compare(ids[i], last_good) == 0)
+            continue;
+        /* The first failure is told, the others are tried all the same. */
+        if (gendir_remove(taskfd, ids[i], false, failed ? NULL : err) < 0)
+            failed = failed ? failed : errno;
+        else
+            removed++;
+    }
+    free(ids);
+    if (failed) {
+        errno = failed;
+        return -1;
+    }
+    return removed;
+}

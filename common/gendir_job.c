@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/beneath.h"
+#include "common/gendir.h"
+#include "common/io.h"
+#include "common/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What lies in a task directory beside generations: plain files, and directories of plain files. */
+static const char *const files[] = {"script",        "script.tmp", "ckpt-init",
+                                    "ckpt-init.tmp", EVENTS_FILE,  EVENTS_FILE ".1"};
+static const char *const dirs[] = {REQUEST_DIR, ANSWER_DIR, "log"};
+
+static int empty_dir(int dirfd, const char *name, uid_t uid)
+{
+    int fd = beneath_open_dir(dirfd, name, uid, NULL);
+    DIR *d = fd < 0 ? NULL : beneath_list(fd, NULL);
+    struct dirent *e;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -1;
+    while (d && (e = readdir(d)))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            unlinkat(fd, e->d_name, 0); /* a directory in there makes rmdir fail below */
+    if (d)
+        beneath_end(d);
+    io_close(&fd);
+    return unlinkat(dirfd, name, AT_REMOVEDIR);
+}
+
+static int remove_generations(int taskfd, struct err *err)
+{
+    DIR *d = beneath_list(taskfd, err);
+    struct dirent *e;
+    int rc = 0;
+
+    if (!d)
+        return -1;
+    while ((e = readdir(d))) {
+        struct gendir_id id;
+        bool partial;
+
+        if (gendir_parse_name(e->d_name, &id, &partial) &&
+            gendir_remove(taskfd, id, partial, rc ? NULL : err) < 0)
+            rc = -1;
+    }
+    beneath_end(d);
+    return rc;
+}
+
+static int remove_task(int jobfd, const char *name, uid_t uid, struct err *err)
+{
+    int taskfd = beneath_open_dir(jobfd, name, uid, err);
+    int rc;
+
+    if (taskfd < 0)
+        return -1;
+    rc = remove_generations(taskfd, err);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (unlinkat(taskfd, files[i], 0) < 0 && errno != ENOENT && rc == 0)
+            rc = err_sys(err, "cannot remove %s", files[i]);
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
+        if (empty_dir(taskfd, dirs[i], uid) < 0 && rc == 0)
+            rc = err_sys(err, "cannot remove %s", dirs[i]);
+    io_close(&taskfd);
+    if (rc == 0 && unlinkat(jobfd, name, AT_REMOVEDIR) < 0)
+        rc = err_sys(err, "cannot remove %s", name);
+    return rc;
+}
+
+int gendir_remove_job(const struct facts *f, struct err *err)
+{
+    char job[160];
+    int basefd, jobfd, rc;
+
+    if (!facts_name_ok(f->cluster) || !facts_name_ok(f->task) || !facts_nonce_ok(f->nonce)) {
+        errno = EINVAL;
+        return err_set(err, "bad cluster, task or nonce");
+    }
+    snprintf(job, sizeof job, "%s.%u.%s", f->cluster, f->job, f->nonce);
+    basefd = gendir_open_base(f->dir, f->uid, false, err);
+    if (basefd < 0)
+        return -1;
+    jobfd = beneath_open_dir(basefd, job, f->uid, err);
+    rc = jobfd < 0 ? -1 : remove_task(jobfd, f->task, f->uid, err);
+    io_close(&jobfd);
+    /* Other tasks of the job may have theirs there still. */
+    if (rc == 0 && unlinkat(basefd, job, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY && errno != EEXIST)
+        rc = err_sys(err, "cannot remove %s", job);
+    io_close(&basefd);
+    return rc;
+}

@@ -1,0 +1,45 @@
+noinst_LTLIBRARIES += libcommon.la
+# Needs no library but libc and libcap: linked into everything, also into slurmstepd's process.
+libcommon_la_SOURCES = \
+	common/conf.c common/conf.h common/err.c common/err.h common/facts.c common/facts.h \
+	common/io.c common/io.h common/proto.c common/proto.h common/spec.c common/spec.h
+libcommon_la_CFLAGS = $(AM_CFLAGS) $(INIH_CFLAGS)
+libcommon_la_LIBADD = $(INIH_LIBS)
+
+noinst_LTLIBRARIES += libhelper.la
+libhelper_la_SOURCES = common/helper.c common/helper.h
+libhelper_la_CFLAGS = $(AM_CFLAGS) $(CAP_CFLAGS)
+libhelper_la_LIBADD = libcommon.la $(CAP_LIBS)
+
+# What reads and writes a user's checkpoint directory: never linked into slurmstepd.
+noinst_LTLIBRARIES += libimage.la
+libimage_la_SOURCES = \
+	common/beneath.c common/beneath.h \
+	common/event.c common/event.h common/jsonread.c common/jsonread.h \
+	common/gendir.c common/gendir.h common/gendir_job.c common/manifest.c common/manifest.h \
+	common/request.c common/request.h common/seal.c common/seal.h
+libimage_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
+libimage_la_LIBADD = libcommon.la $(JANSSON_LIBS) $(CRYPTO_LIBS) $(MUNGE_LIBS)
+
+# CRIU's images: framing, names, and the messages of criu.proto.  The generated code is compiled without our
+# warning flags.
+noinst_LTLIBRARIES += libcriupb.la libcrimg.la
+nodist_libcriupb_la_SOURCES = common/criu.pb-c.c common/criu.pb-c.h
+libcriupb_la_SOURCES =
+libcriupb_la_CFLAGS = $(HARDEN_CFLAGS) $(SAN_CFLAGS) $(PROTOBUF_C_CFLAGS)
+libcriupb_la_LIBADD = $(PROTOBUF_C_LIBS)
+libcrimg_la_SOURCES = common/crimg.c common/crimg.h
+libcrimg_la_LIBADD = libcommon.la libcriupb.la
+EXTRA_DIST += common/criu.proto
+BUILT_SOURCES += common/criu.pb-c.h
+CLEANFILES += common/criu.pb-c.c common/criu.pb-c.h
+common/criu.pb-c.h: common/criu.pb-c.c
+	@test -f $@ || { rm -f common/criu.pb-c.c; $(MAKE) $(AM_MAKEFLAGS) common/criu.pb-c.c; }
+common/criu.pb-c.c: $(top_srcdir)/common/criu.proto
+	$(AM_V_GEN)$(MKDIR_P) common && $(PROTOC_C) -I$(top_srcdir) --c_out=. $(top_srcdir)/common/criu.proto
+
+# Running CRIU: for dump and restore.
+noinst_LTLIBRARIES += libcriurun.la
+libcriurun_la_SOURCES = common/criurun.c common/criurun.h common/criuwhy.c
+libcriurun_la_CFLAGS = $(AM_CFLAGS)
+libcriurun_la_LIBADD = libhelper.la libimage.la

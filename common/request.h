@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * request - the owner's requests and the shepherd's answers, as files in the task directory.
+ *
+ * scheckpoint (same uid) writes request/ID.json (written under a leading '.', fsynced, renamed), then rings the doorbell
+ * (SIGURG to the batch task through Slurm).  The shepherd's clerk takes the oldest request, and
+ * writes answer/ID.json, again with rename, first with state "running", at the end "done" or "failed".
+ *
+ * request: {"id": "...", "verb": "create", "time": "RFC 3339"}
+ * answer:  {"id", "verb", "state": "running"|"done"|"failed", "generation": "gen-...", "pause_us", "raw_bytes",
+ *           "stored_bytes", "total_ms", "text": one line}
+ */
+#ifndef COMMON_REQUEST_H
+#define COMMON_REQUEST_H
+
+#include "common/err.h"
+#include "common/event.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define REQUEST_DIR "request"
+#define ANSWER_DIR "answer"
+#define REQUEST_MAX_BYTES 4096
+
+struct request {
+    char id[33];   /* 16..32 lower-case hex digits */
+    char verb[16]; /* "create" */
+};
+
+struct answer {
+    char id[33];
+    char verb[16];
+    char state[12];
+    char generation[32];
+    char text[512];
+    uint32_t pause_us, total_ms;
+    uint64_t raw_bytes, stored_bytes;
+};
+
+/* All take the task directory's fd (gendir_open_task). */
+int request_put(int taskfd, const struct request *r, struct err *err);
+/* Oldest request (by mtime), removed from the directory as it is taken; 0 = none, 1 = one in *r.  Files that are not a
+ * well-formed request of uid are removed and skipped. */
+int request_take(int taskfd, uid_t uid, struct request *r, struct err *err);
+/* Also removes answers that nobody fetched for a week. */
+int answer_put(int taskfd, const struct answer *a, struct err *err);
+/* 0 = no answer yet, 1 = one in *a */
+int answer_get(int taskfd, const char *id, struct answer *a, struct err *err);
+int answer_remove(int taskfd, const char *id);
+
+#endif

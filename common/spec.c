@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/spec.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#define MAX_SECONDS (10u * 365 * 86400)
+#define MAX_KEEP 100
+
+const char spec_help[] =
+    "a time between checkpoints (minutes, minutes:seconds, hours:minutes:seconds, days-hours, "
+    "days-hours:minutes, days-hours:minutes:seconds), and, separated by commas, interval=TIME (0: "
+    "none by the clock), keep=1..100, compress=none|zstd|zstd:1..19, isolation=private|host";
+
+/* Digits to a number, which they must be from first to last; *p stands behind them afterwards. */
+static bool take_number(const char **p, uint64_t *v)
+{
+    const char *s = *p;
+
+    for (*v = 0; *s >= '0' && *s <= '9'; s++) {
+        *v = *v * 10 + (uint64_t)(*s - '0');
+        if (*v > MAX_SECONDS)
+            return false;
+    }
+    if (s == *p)
+        return false;
+    *p = s;
+    return true;
+}
+
+bool spec_parse_time(const char *text, uint32_t *seconds)
+{
+    /* How many seconds each number stands for, by how many there are. */
+    static const unsigned plain[4][3] = {{0}, {60}, {60, 1}, {3600, 60, 1}};
+    static const unsigned after_days[3] = {3600, 60, 1};
+    uint64_t days = 0, v[3], sum;
+    const char *p = text;
+    size_t n = 0;
+    bool has_days = strchr(text, '-') != NULL;
+
+    if (has_days && (!take_number(&p, &days) || *p++ != '-'))
+        return false;
+    do {
+        if (n == 3 || !take_number(&p, &v[n++]))
+            return false;
+    } while (*p == ':' && p++);
+    if (*p)
+        return false;
+    sum = days * 86400;
+    for (size_t i = 0; i < n; i++)
+        sum += v[i] * (has_days ? after_days[i] : plain[n][i]);
+    if (sum > MAX_SECONDS)
+        return false;
+    *seconds = (uint32_t)sum;
+    return true;
+}
+
+bool spec_parse_compress(const char *text, enum facts_compress *c, int *level)
+{
+    uint64_t v = 1;
+
+    if (!strcmp(text, "none")) {
+        *c = COMPRESS_NONE;
+        *level = 1;
+        return true;
+    }
+    if (strncmp(text, "zstd", 4) != 0)
+        return false;
+    text += 4;
+    if (*text == ':') {
+        text++;
+        if (!take_number(&text, &v) || v < 1 || v > 19)
+            return false;
+    }
+    if (*text)
+        return false;
+    *c = COMPRESS_ZSTD;
+    *level = (int)v;
+    return true;
+}
+
+static bool set_interval(struct spec *s, const char *value)
+{
+    s->has_interval = true;
+    return spec_parse_time(value, &s->interval);
+}
+
+static bool set_keep(struct spec *s, const char *value)
+{
+    uint64_t v;
+
+    s->has_keep = true;
+    if (!take_number(&value, &v) || *value || v < 1 || v > MAX_KEEP)
+        return false;
+    s->keep = (uint32_t)v;
+    return true;
+}
+
+static bool set_compress(struct spec *s, const char *value)
+{
+    s->has_compress = true;
+    return spec_parse_compress(value, &s->compress, &s->compress_level);
+}
+
+static bool set_isolation(struct spec *s, const char *value)
+{
+    s->has_isolation = true;
+    s->isolation = !strcmp(value, "host") ? ISOLATION_HOST : ISOLATION_PRIVATE;
+    return !strcmp(value, "host") || !strcmp(value, "private");
+}
+
+static const struct row {
+    const char *key;
+    const char *allowed;
+    bool (*set)(struct spec *, const char *);
+    size_t has;
+} rows[] = {
+    {"interval", "a time, or 0 for none by the clock", set_interval,
+     offsetof(struct spec, has_interval)},
+    {"keep", "1..100", set_keep, offsetof(struct spec, has_keep)},
+    {"compress", "none, zstd or zstd:1..19", set_compress, offsetof(struct spec, has_compress)},
+    {"isolation", "private or host", set_isolation, offsetof(struct spec, has_isolation)},
+};
+#define NROWS (sizeof rows / sizeof rows[0])
+
+static int wrong(struct err *err, const char *piece)
+{
+    errno = EINVAL;
+    return err_set(err, "'%.60s' is not understood; allowed: %s", piece, spec_help);
+}
+
+/* piece is KEY=VALUE, or a time. */
+static int parse_piece(char *piece, struct spec *s, struct err *err)
+{
+    char *value = strchr(piece, '=');
+    size_t i = 0;
+    bool has;
+
+    if (value) {
+        for (; i < NROWS; i++)
+            if (strlen(rows[i].key) == (size_t)(value - piece) &&
+                !strncmp(rows[i].key, piece, (size_t)(value - piece)))
+                break;
+        value++;
+    }
+    if (i == NROWS)
+        return wrong(err, piece);
+    memcpy(&has, (const char *)s + rows[i].has, sizeof has);
+    if (!rows[i].set(s, value ? value : piece)) {
+        errno = EINVAL;
+        return value ? err_set(err, "'%.60s': %s must be %s", piece, rows[i].key, rows[i].allowed)
+                     : wrong(err, piece);
+    }
+    errno = EINVAL;
+    if (has)
+        return err_set(err, "'%.60s': %s is given twice", piece, rows[i].key);
+    /* A bare 0 is more likely a slip than the wish for no clock at all. */
+    if (!value && s->interval == 0)
+        return err_set(err, "'%.60s': write interval=0 for no checkpoints by the clock", piece);
+    return 0;
+}
+
+int spec_parse(const char *text, struct spec *s, struct err *err)
+{
+    char copy[256], *piece = copy, *comma;
+    struct spec got;
+
+    memset(&got, 0, sizeof got);
+    if (!text || !*text || !strcmp(text, "(null)")) {
+        *s = got;
+        return 0;
+    }
+    if (strlen(text) >= sizeof copy)
+        return wrong(err, text);
+    memcpy(copy, text, strlen(text) + 1);
+    do {
+        comma = strchr(piece, ',');
+        if (comma)
+            *comma = '\0';
+        if (parse_piece(piece, &got, err) < 0)
+            return -1;
+        piece = comma ? comma + 1 : NULL;
+    } while (piece);
+    *s = got;
+    return 0;
+}

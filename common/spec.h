@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * spec - the argument of --checkpoint: a Slurm time (the interval), comma-separated key=value, or both.
+ *
+ * Times as Slurm 19.05 took them for --checkpoint: minutes; minutes:seconds; hours:minutes:seconds;
+ * days-hours; days-hours:minutes; days-hours:minutes:seconds.
+ */
+#ifndef COMMON_SPEC_H
+#define COMMON_SPEC_H
+
+#include "common/err.h"
+#include "common/facts.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct spec {
+    bool has_interval, has_keep, has_compress, has_isolation;
+    uint32_t interval; /* seconds */
+    uint32_t keep;
+    enum facts_compress compress;
+    int compress_level;
+    enum facts_isolation isolation;
+};
+
+/* Parse; NULL, "" and "(null)" are the bare option.  On failure *err says what is wrong and what is
+ * allowed. */
+int spec_parse(const char *text, struct spec *s, struct err *err);
+
+/* A Slurm time to seconds; false when malformed or over 10 years. */
+bool spec_parse_time(const char *text, uint32_t *seconds);
+
+/* "none", "zstd", "zstd:LEVEL" (1..19) */
+bool spec_parse_compress(const char *text, enum facts_compress *c, int *level);
+
+extern const char spec_help[]; /* one line: what SPEC may be */
+
+#endif

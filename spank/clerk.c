@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "spank/clerk.h"
+
+#include "common/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct verdict {
+    int error;
+    struct err err;
+};
+
+static void child(clerk_work work, void *arg, size_t size, int fd)
+{
+    struct verdict v = {0, {{0}}};
+    void *result = calloc(1, size + 1);
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    errno = 0;
+    if (!result || work(arg, result, &v.err) < 0)
+        v.error = errno ? errno : EIO;
+    if (io_write_full(fd, &v, sizeof v) < 0 || io_write_full(fd, result, size) < 0)
+        _exit(1);
+    _exit(0);
+}
+
+static int read_until(int fd, void *buf, size_t len, const struct timespec *end)
+{
+    char *p = buf;
+
+    while (len > 0) {
+        struct pollfd pfd = {.fd = fd, .events = POLLIN};
+        struct timespec now;
+        long left;
+        ssize_t n;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        left = (end->tv_sec - now.tv_sec) * 1000 + (end->tv_nsec - now.tv_nsec) / 1000000;
+        if (poll(&pfd, 1, left > 0 ? (int)left : 0) == 0) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        n = read(fd, p, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            errno = n == 0 ? EIO : errno;
+            return -1;
+        }
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int clerk_run(clerk_work work, void *arg, void *result, size_t size, int timeout_ms,
+              struct err *err)
+{
+    struct timespec end;
+    struct verdict v;
+    int fds[2], rc = -1;
+    pid_t pid;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += timeout_ms / 1000;
+    end.tv_nsec += (timeout_ms % 1000) * 1000000L;
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return err_sys(err, "pipe");
+    pid = fork();
+    if (pid < 0) {
+        err_sys(err, "fork");
+        io_close(&fds[0]);
+        io_close(&fds[1]);
+        return -1;
+    }
+    if (pid == 0)
+        child(work, arg, size, fds[1]);
+    io_close(&fds[1]);
+    if (read_until(fds[0], &v, sizeof v, &end) < 0 ||
+        (size && read_until(fds[0], result, size, &end) < 0)) {
+        if (errno == ETIMEDOUT)
+            err_set(err, "no answer within %d s", (timeout_ms + 999) / 1000);
+        else
+            err_sys(err, "the child ended without a result");
+    } else if (v.error) {
+        if (err)
+            *err = v.err;
+        errno = v.error;
+    } else {
+        rc = 0;
+    }
+    io_close(&fds[0]);
+    /* It ended, or is killed; one stuck in the kernel must not hold us: the main loop reaps it
+     * later. */
+    if (rc < 0 && errno == ETIMEDOUT)
+        kill(pid, SIGKILL);
+    else
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    return rc;
+}

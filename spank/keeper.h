@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * keeper - holds CAP_CHECKPOINT_RESTORE for one task and starts dump and restore for its shepherd.
+ *
+ * Its caller, the shepherd, is an ordinary process of the user and so anything: it is believed
+ * nothing but the fixed-size requests of common/proto.h.  What a dump or restore may touch is
+ * decided by the sealed facts and checked again by the helpers.  It never opens a file of the
+ * user's and parses nothing.  It ends when the shepherd's end of the socket closes.
+ *
+ * Under isolation=private it is the init of the job's pid namespace.
+ */
+#ifndef SPANK_KEEPER_H
+#define SPANK_KEEPER_H
+
+#include "common/facts.h"
+#include "common/proto.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define KEEPER_FD_FACTS 3
+#define KEEPER_FD_SOCKET 4
+
+struct keeper_run {
+    pid_t pid; /* the helper, leader of its own process group; 0: none runs */
+    int result;
+    int64_t deadline_ms; /* CLOCK_MONOTONIC */
+    bool cancelled;
+    struct proto_request request;
+};
+
+/* Start the helper that r asks for.  pidfd: the root of the tree for PROTO_DUMP, else -1.  Returns
+ * -1 with a text; then nothing runs. */
+int keeper_run_start(struct keeper_run *run, const struct facts *f, const struct proto_request *r,
+                     int pidfd, struct err *err);
+
+/* The helper has been reaped: collect what it wrote into *reply (a failure when it wrote nothing
+ * valid). */
+void keeper_run_finish(struct keeper_run *run, int status, struct proto_reply *reply);
+
+/* SIGTERM to the helper's group, or SIGKILL. */
+void keeper_run_kill(const struct keeper_run *run, int sig);
+
+int64_t keeper_now_ms(void);
+
+/* Set the allocator of the current pid namespace so that the next pid is above `last`.  Needs the
+ * capability, raises it for the write only. */
+int keeper_set_last_pid(unsigned last, struct err *err);
+
+#endif

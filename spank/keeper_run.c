@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/helper.h"
+#include "common/io.h"
+#include "spank/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The helpers have their own clocks; the keeper's is for one that hangs. */
+#define GRACE_MS 30000
+
+int64_t keeper_now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int keeper_set_last_pid(unsigned last, struct err *err)
+{
+    char text[16];
+    int fd, rc = -1, len = snprintf(text, sizeof text, "%u", last);
+
+    if (helper_caps_raise(err) < 0)
+        return -1;
+    fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || io_write_full(fd, text, (size_t)len) < 0)
+        err_sys(err, "/proc/sys/kernel/ns_last_pid");
+    else
+        rc = 0;
+    io_close(&fd);
+    if (helper_caps_lower(err) < 0)
+        return -1;
+    return rc;
+}
+
+static void child(const struct facts *f, const char *name, const int *fds, int nfds)
+{
+    char path[PATH_MAX + 16];
+    char *argv[] = {(char[]){"helper"}, NULL};
+    char *envp[] = {NULL};
+    struct err err = {{0}};
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setpgid(0, 0);
+    snprintf(path, sizeof path, "%s/%s", f->helper_dir, name);
+    /* Ambient: the helper is a plain file.  Holding the capability, it is closed to the user's
+     * other processes from its first instruction. */
+    if (helper_caps_ambient(&err) == 0 && helper_fds_place(fds, nfds, &err) == 0) {
+        execve(path, argv, envp);
+        err_sys(&err, "%s", path);
+    }
+    dprintf(STDERR_FILENO, "checkpoint: keeper: %s\n", err.text);
+    _exit(127);
+}
+
+int keeper_run_start(struct keeper_run *run, const struct facts *f, const struct proto_request *r,
+                     int pidfd, struct err *err)
+{
+    bool dump = r->verb == PROTO_DUMP;
+    uint32_t timeout = dump ? f->dump_timeout : f->restore_timeout;
+    int request[2] = {-1, -1}, result[2] = {-1, -1};
+    pid_t pid;
+
+    if (f->isolation == ISOLATION_PRIVATE && !dump && keeper_set_last_pid(2, err) < 0)
+        return -1; /* the restore's own processes stay below the pids of every tree */
+    if (pipe2(request, O_CLOEXEC) < 0 || pipe2(result, O_CLOEXEC) < 0 ||
+        io_write_full(request[1], r, sizeof *r) < 0) {
+        err_sys(err, "pipe");
+        goto fail;
+    }
+    pid = fork();
+    if (pid < 0) {
+        err_sys(err, "fork");
+        goto fail;
+    }
+    if (pid == 0) {
+        int fds[] = {KEEPER_FD_FACTS, request[0], result[1], pidfd};
+
+        child(f, dump ? "dump" : "restore", fds, dump ? 4 : 3);
+    }
+    setpgid(pid, pid);
+    io_close(&request[0]);
+    io_close(&request[1]);
+    io_close(&result[1]);
+    run->pid = pid;
+    run->result = result[0];
+    run->deadline_ms = keeper_now_ms() + (int64_t)timeout * 1000 + GRACE_MS;
+    run->cancelled = false;
+    run->request = *r;
+    return 0;
+fail:
+    io_close(&request[0]);
+    io_close(&request[1]);
+    io_close(&result[0]);
+    io_close(&result[1]);
+    return -1;
+}
+
+void keeper_run_finish(struct keeper_run *run, int status, struct proto_reply *reply)
+{
+    const char *name = run->request.verb == PROTO_DUMP ? "dump" : "restore";
+    struct proto_reply got;
+
+    proto_reply_init(reply, &run->request);
+    /* A pipe holds a whole reply; the writer is gone, so this cannot block. */
+    if (io_read_full(run->result, &got, sizeof got) == 0 && proto_reply_ok(&got) &&
+        got.verb == run->request.verb && got.id == run->request.id)
+        *reply = got;
+    else if (run->cancelled)
+        proto_reply_fail(reply, ECANCELED, "%s was cancelled", name);
+    else if (WIFSIGNALED(status))
+        proto_reply_fail(reply, EIO, "%s was killed by signal %d", name, WTERMSIG(status));
+    else
+        proto_reply_fail(reply, EIO, "%s ended with status %d and no result", name,
+                         WEXITSTATUS(status));
+    io_close(&run->result);
+    run->pid = 0;
+}
+
+void keeper_run_kill(const struct keeper_run *run, int sig)
+{
+    if (run->pid > 0)
+        kill(-run->pid, sig);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "spank/launch.h"
+
+#include "common/helper.h"
+#include "common/io.h"
+#include "spank/launch_env.h"
+#include "spank/nsroot.h"
+#include "spank/slurmconf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef CAP_CHECKPOINT_RESTORE
+#define CAP_CHECKPOINT_RESTORE 40
+#endif
+
+/* One task, one process: slurmstepd forks before it calls us. */
+static struct {
+    bool prepared;
+    struct facts facts;
+    struct nsroot ns;
+    int facts_fd;
+    pid_t keeper;
+    char note[512]; /* for the user, once the task's stderr is in place */
+} launch;
+
+static int set_bit(cap_flag_value_t value)
+{
+    static const cap_value_t bit[] = {CAP_CHECKPOINT_RESTORE};
+    cap_t caps = cap_get_proc();
+    int rc = -1;
+
+    if (!caps)
+        return -1;
+    if (cap_set_flag(caps, CAP_INHERITABLE, 1, bit, value) == 0 && cap_set_proc(caps) == 0)
+        rc = 0;
+    cap_free(caps);
+    return rc;
+}
+
+void launch_clear_bit(void)
+{
+    cap_flag_value_t left = CAP_SET;
+    cap_t caps;
+
+    set_bit(CAP_CLEAR);
+    caps = cap_get_proc();
+    if (!caps || cap_get_flag(caps, CAP_CHECKPOINT_RESTORE, CAP_INHERITABLE, &left) < 0 ||
+        left != CAP_CLEAR)
+        abort();
+    cap_free(caps);
+}
+
+int launch_prepare(const struct conf *conf, const struct policy_task *task, struct err *err)
+{
+    struct facts *f = &launch.facts;
+
+    if (policy_facts(conf, task, f, err) < 0 || policy_preflight(f, err) < 0)
+        return -1;
+    if (f->isolation == ISOLATION_PRIVATE) {
+        struct err why = {{0}};
+
+        if (nsroot_enter(&launch.ns, &why) < 0) {
+            bool lost = errno == ENOTRECOVERABLE;
+
+            if (lost || !conf->allow_host) {
+                errno = lost ? ENOTRECOVERABLE : EPERM;
+                return err_set(err, "isolation=private: %s", why.text);
+            }
+            snprintf(launch.note, sizeof launch.note, "isolation=host is used: %.400s", why.text);
+            f->isolation = ISOLATION_HOST;
+        }
+    }
+    launch.facts_fd = facts_store(f, err);
+    if (launch.facts_fd < 0 || set_bit(CAP_SET) < 0) {
+        int saved = errno;
+
+        err_prefix(err, "cannot hand the capability to the keeper");
+        nsroot_destroy(&launch.ns);
+        io_close(&launch.facts_fd);
+        errno = f->isolation == ISOLATION_PRIVATE ? ENOTRECOVERABLE : saved;
+        return -1;
+    }
+    launch.prepared = true;
+    return 0;
+}
+
+static void keeper_exec(const char *path, int facts_fd, int sock)
+{
+    char *argv[] = {(char[]){"keeper"}, NULL};
+    char *envp[] = {NULL};
+    int fds[] = {facts_fd, sock};
+
+    if (helper_fds_place(fds, 2, NULL) == 0)
+        execve(path, argv, envp);
+    dprintf(STDERR_FILENO, "checkpoint: cannot start %s: %s\n", path, strerror(errno));
+    launch_clear_bit();
+}
+
+/* The first process after unshare() is the namespace's init: it must be there whatever happens. */
+static pid_t keeper_fork(int sock, int go_fd)
+{
+    char path[PATH_MAX + 16];
+    pid_t pid;
+
+    snprintf(path, sizeof path, "%s/keeper", launch.facts.helper_dir);
+    pid = fork();
+    if (pid == 0) {
+        char go = 0;
+
+        /* Not before /proc is mounted: the keeper looks at it. */
+        if (read(go_fd, &go, 1) == 1 && go == 1)
+            keeper_exec(path, launch.facts_fd, sock);
+        else
+            launch_clear_bit();
+        if (launch.facts.isolation == ISOLATION_PRIVATE)
+            nsroot_idle();
+        _exit(127);
+    }
+    return pid;
+}
+
+static int start(spank_t sp, int pair[2], int go[2], struct err *err)
+{
+    char program[PATH_MAX + 16], fds[32];
+    bool private = launch.facts.isolation == ISOLATION_PRIVATE;
+    char ok = 1;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 || pipe2(go, O_CLOEXEC) < 0)
+        return err_sys(err, "cannot make the keeper's socket");
+    launch.keeper = keeper_fork(pair[1], go[0]);
+    launch_clear_bit();
+    if (launch.keeper < 0) {
+        err_sys(err, "cannot fork the keeper");
+        errno = private ? ENOTRECOVERABLE : EAGAIN; /* a pid namespace without an init */
+        return -1;
+    }
+    io_close(&go[0]);
+    if (private && nsroot_mount_proc(&launch.ns, err) < 0)
+        return -1;
+    snprintf(program, sizeof program, "%s/shepherd", launch.facts.helper_dir);
+    snprintf(fds, sizeof fds, "%d,%d", pair[0], launch.facts_fd);
+    if (access(program, X_OK) < 0)
+        return err_sys(err, "%s", program);
+    if (spank_setenv(sp, LAUNCH_ENV_FDS, fds, 1) != ESPANK_SUCCESS) {
+        errno = EINVAL;
+        return err_set(err, "cannot set %s", LAUNCH_ENV_FDS);
+    }
+    if (slurmconf_replace_program(sp, program, LAUNCH_ENV_PROGRAM, err) < 0)
+        return -1;
+    if (write(go[1], &ok, 1) != 1)
+        return err_sys(err, "cannot release the keeper");
+    /* Only now, with every failure behind us, may the two outlive the exec. */
+    fcntl(pair[0], F_SETFD, 0);
+    fcntl(launch.facts_fd, F_SETFD, 0);
+    return 0;
+}
+
+int launch_start(spank_t sp, struct err *err)
+{
+    int pair[2] = {-1, -1}, go[2] = {-1, -1};
+    int rc, saved;
+
+    if (!launch.prepared) {
+        launch_clear_bit();
+        return 0;
+    }
+    launch.prepared = false;
+    if (launch.note[0])
+        dprintf(STDERR_FILENO, "checkpoint: %s\n", launch.note);
+    rc = start(sp, pair, go, err);
+    saved = errno;
+    launch_clear_bit();
+    io_close(&go[0]);
+    io_close(&go[1]); /* without the byte the first child stays a plain init, or ends */
+    io_close(&pair[1]);
+    nsroot_destroy(&launch.ns);
+    if (rc < 0) {
+        io_close(&pair[0]);
+        io_close(&launch.facts_fd);
+        if (launch.keeper > 0 && launch.facts.isolation == ISOLATION_HOST)
+            waitpid(launch.keeper, NULL, 0);
+        spank_unsetenv(sp, LAUNCH_ENV_FDS);
+        spank_unsetenv(sp, LAUNCH_ENV_PROGRAM);
+    }
+    errno = saved;
+    return rc;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * launch_env - how the plugin tells the shepherd what it cannot learn otherwise. The shepherd takes
+ * these variables out of the environment before the job starts.
+ */
+#ifndef SPANK_LAUNCH_ENV_H
+#define SPANK_LAUNCH_ENV_H
+
+#define LAUNCH_ENV_PROGRAM                                                                         \
+    "CHECKPOINT_PROGRAM"                /* argv[0] of the task, where it had to be replaced */
+#define LAUNCH_ENV_FDS "CHECKPOINT_FDS" /* "KEEPER,FACTS": descriptor numbers */
+
+#endif

@@ -1,0 +1,26 @@
+slurmplugin_LTLIBRARIES += checkpoint.la
+checkpoint_la_SOURCES = \
+	spank/plugin.c spank/launch.c spank/launch.h spank/launch_env.h spank/nsroot.c spank/nsroot.h \
+	spank/policy.c spank/policy.h spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
+	spank/submit.c spank/submit.h
+checkpoint_la_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
+# Slurm loads plugins into one name space: only its callbacks are visible, and libslurm is never linked.
+checkpoint_la_CFLAGS = $(AM_CFLAGS) $(CAP_CFLAGS)
+checkpoint_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
+	-export-symbols-regex '^(slurm_spank_.*|plugin_.*|spank_plugin)'
+checkpoint_la_LIBADD = libhelper.la $(CAP_LIBS) -ldl
+
+helper_PROGRAMS += keeper shepherd ckpt-init
+keeper_SOURCES = spank/keeper.c spank/keeper.h spank/keeper_run.c
+keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
+
+shepherd_SOURCES = \
+	spank/shepherd.c spank/shepherd.h spank/shepherd_dump.c spank/shepherd_files.c \
+	spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
+	spank/tree.c spank/tree.h
+shepherd_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
+shepherd_LDADD = libimage.la libcommon.la $(SLURM_LIBS)
+
+ckpt_init_SOURCES = spank/ckpt-init.c
+ckpt_init_CFLAGS = $(WARN_CFLAGS) -fstack-protector-strong
+ckpt_init_LDFLAGS = -all-static

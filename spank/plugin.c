@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * checkpoint.so - the SPANK callbacks: each checks its context, calls one function, returns.
+ *
+ * Nothing here may hurt a job that did not ask for checkpoints, nor drain a node: every callback
+ * returns success whatever happens.  What must be refused at submission ends sbatch itself, because
+ * Slurm ignores what an `optional` plugin returns from init_post_opt.
+ */
+#include "common/conf.h"
+#include "spank/launch.h"
+#include "spank/state.h"
+#include "spank/submit.h"
+
+#include <errno.h>
+#include <slurm/slurm.h>
+#include <slurm/spank.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#pragma GCC visibility push(default)
+SPANK_PLUGIN(checkpoint, 1)
+#pragma GCC visibility pop
+
+#define NONCE_ENV                                                                                  \
+    "CHECKPOINT_NONCE" /* job control environment: SPANK_CHECKPOINT_NONCE in the prolog */
+
+static struct {
+    bool asked;
+    char *spec, *dir;
+} options;
+
+static const char *conf_path(int ac, char **av)
+{
+    for (int i = 0; i < ac; i++)
+        if (strncmp(av[i], "conf=", 5) == 0)
+            return av[i] + 5;
+    return CONF_DEFAULT_PATH;
+}
+
+static int keep_argument(char **where, const char *value)
+{
+    char *copy = strdup(value ? value : "");
+
+    if (!copy)
+        return -1;
+    free(*where);
+    *where = copy;
+    return 0;
+}
+
+static int option_checkpoint(int val, const char *optarg, int remote)
+{
+    struct err err = {{0}};
+    struct spec s;
+
+    (void)val;
+    /* A bare option is NULL here, "" in a batch step and "(null)" in an inner srun. */
+    if (optarg && strcmp(optarg, "(null)") == 0)
+        optarg = "";
+    if (!remote && spec_parse(optarg, &s, &err) < 0) {
+        slurm_error("--checkpoint: %s", err.text);
+        return -1;
+    }
+    if (!remote && spank_context() == S_CTX_ALLOCATOR)
+        submit_append_output();
+    options.asked = true;
+    return keep_argument(&options.spec, optarg);
+}
+
+static int option_dir(int val, const char *optarg, int remote)
+{
+    (void)val;
+    (void)remote;
+    return keep_argument(&options.dir, optarg);
+}
+
+static struct spank_option spank_option_table[] = {
+    {(char[]){"checkpoint"}, (char[]){"[SPEC]"},
+     (char[]){"checkpoint the job and restore it when it is requeued; SPEC: interval (Slurm time) "
+              "and/or key=value,... (see spank-checkpoint(8))"},
+     2, 0, option_checkpoint},
+    {(char[]){"checkpoint-dir"}, (char[]){"DIR"},
+     (char[]){"directory of yours for the job's checkpoints, on a filesystem that all nodes share"},
+     1, 0, option_dir},
+};
+
+int slurm_spank_init(spank_t sp, int ac, char **av)
+{
+    spank_context_t context = spank_context();
+
+    (void)ac;
+    (void)av;
+    if (context != S_CTX_LOCAL && context != S_CTX_ALLOCATOR && context != S_CTX_REMOTE)
+        return ESPANK_SUCCESS;
+    for (size_t i = 0; i < sizeof spank_option_table / sizeof spank_option_table[0]; i++)
+        if (spank_option_register(sp, &spank_option_table[i]) != ESPANK_SUCCESS)
+            slurm_error("checkpoint: option --%s cannot be registered", spank_option_table[i].name);
+    if (context != S_CTX_REMOTE)
+        submit_environment(context == S_CTX_LOCAL);
+    return ESPANK_SUCCESS;
+}
+
+/* Ends sbatch: see the top of this file. */
+static void refuse(const struct err *err)
+{
+    slurm_error("checkpoint: %s", err->text);
+    exit(1);
+}
+
+static void submit(spank_t sp, const char *path)
+{
+    struct err err = {{0}};
+    struct conf *conf = malloc(sizeof *conf);
+    char nonce[17];
+
+    if (!conf) {
+        err_sys(&err, "no memory");
+        refuse(&err);
+    }
+    if (conf_load(path, conf, &err) < 0 ||
+        submit_check(conf, options.spec, options.dir, &err) < 0 || submit_nonce(nonce, &err) < 0)
+        refuse(&err);
+    if (spank_job_control_setenv(sp, NONCE_ENV, nonce, 1) != ESPANK_SUCCESS) {
+        err_set(&err, "Slurm does not take the job's key");
+        refuse(&err);
+    }
+    free(conf);
+}
+
+static void srun_notice(void)
+{
+    if (getenv("SLURM_JOB_ID")) {
+        slurm_info(
+            "checkpoint: the tasks of srun steps are not checkpointed; what the batch script runs "
+            "itself is, while no step of it is running");
+        return;
+    }
+    slurm_error(
+        "checkpoint: srun --checkpoint outside a batch job is not supported: the batch script's "
+        "own processes are what is checkpointed; use sbatch --checkpoint");
+    exit(1);
+}
+
+int slurm_spank_init_post_opt(spank_t sp, int ac, char **av)
+{
+    spank_context_t context = spank_context();
+
+    if (context == S_CTX_ALLOCATOR && options.asked)
+        submit(sp, conf_path(ac, av));
+    if (context == S_CTX_LOCAL && options.asked)
+        srun_notice();
+    if (context == S_CTX_ALLOCATOR || context == S_CTX_LOCAL)
+        submit_finish();
+    return ESPANK_SUCCESS;
+}
+
+/* --- root on the node ------------------------------------------------------------------------- */
+
+static bool environment_number(const char *name, uint32_t *value)
+{
+    const char *text = getenv(name);
+    char *end;
+    unsigned long v;
+
+    if (!text || *text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    v = strtoul(text, &end, 10);
+    if (errno || *end || v > UINT32_MAX)
+        return false;
+    *value = (uint32_t)v;
+    return true;
+}
+
+static void prolog(const char *path, const char *nonce)
+{
+    struct err err = {{0}};
+    struct conf *conf = malloc(sizeof *conf);
+    const char *cluster = getenv("SLURM_CLUSTER_NAME"), *node = getenv("SLURMD_NODENAME");
+    struct state s;
+
+    memset(&s, 0, sizeof s);
+    snprintf(s.nonce, sizeof s.nonce, "%s", nonce);
+    snprintf(s.cluster, sizeof s.cluster, "%s", cluster ? cluster : "");
+    snprintf(s.node, sizeof s.node, "%s", node ? node : "");
+    if (!conf || !environment_number("SLURM_JOB_ID", &s.job) ||
+        !environment_number("SLURM_JOB_UID", &s.uid) ||
+        !environment_number("SLURM_JOB_RESTART_COUNT", &s.epoch))
+        slurm_error(
+            "checkpoint: prolog: Slurm's environment lacks the job's id, uid or restart count");
+    else if (strlen(nonce) != 16 || conf_load(path, conf, &err) < 0 ||
+             state_store(conf->state_dir, &s, &err) < 0)
+        slurm_error("checkpoint: prolog of job %u: %s", s.job, err.text);
+    free(conf);
+}
+
+int slurm_spank_job_prolog(spank_t sp, int ac, char **av)
+{
+    /* The spank_job_control functions crash slurmstepd here (22.05 to 26.05): the environment it
+     * is. */
+    const char *nonce = getenv("SPANK_" NONCE_ENV);
+
+    (void)sp;
+    if (nonce)
+        prolog(conf_path(ac, av), nonce);
+    return ESPANK_SUCCESS;
+}
+
+int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
+{
+    struct err err = {{0}};
+    struct conf *conf;
+    uint32_t job;
+
+    (void)sp;
+    if (!getenv("SPANK_" NONCE_ENV) || !environment_number("SLURM_JOB_ID", &job))
+        return ESPANK_SUCCESS;
+    conf = malloc(sizeof *conf);
+    if (!conf || conf_load(conf_path(ac, av), conf, &err) < 0 ||
+        state_remove(conf->state_dir, job, &err) < 0)
+        slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
+    free(conf);
+    return ESPANK_SUCCESS;
+}
+
+/* --- the task ----------------------------------------------------------------------------------
+ */
+
+static struct err launch_error;
+
+static bool is_batch_task(spank_t sp)
+{
+    uint32_t step = 0;
+
+    return options.asked && spank_context() == S_CTX_REMOTE &&
+           spank_get_item(sp, S_JOB_STEPID, &step) == ESPANK_SUCCESS && step == SLURM_BATCH_SCRIPT;
+}
+
+static void stop_if_unrecoverable(void)
+{
+    if (errno != ENOTRECOVERABLE)
+        return;
+    slurm_error("checkpoint: the task cannot be started: %s", launch_error.text);
+    dprintf(STDERR_FILENO, "checkpoint: the task cannot be started: %s\n", launch_error.text);
+    _exit(1);
+}
+
+int slurm_spank_task_init_privileged(spank_t sp, int ac, char **av)
+{
+    struct policy_task task = {.spec = options.spec, .dir = options.dir};
+    struct conf *conf;
+    int rc;
+
+    if (!is_batch_task(sp))
+        return ESPANK_SUCCESS;
+    spank_get_item(sp, S_JOB_ID, &task.job);
+    spank_get_item(sp, S_JOB_UID, &task.uid);
+    spank_get_item(sp, S_JOB_GID, &task.gid);
+    if (spank_get_item(sp, S_JOB_ARRAY_ID, &task.array_job) != ESPANK_SUCCESS ||
+        spank_get_item(sp, S_JOB_ARRAY_TASK_ID, &task.array_task) != ESPANK_SUCCESS)
+        task.array_job = task.array_task = 0;
+    if (task.array_job == 0)
+        task.array_task = 0;
+    conf = malloc(sizeof *conf);
+    rc = conf && conf_load(conf_path(ac, av), conf, &launch_error) == 0
+             ? launch_prepare(conf, &task, &launch_error)
+             : -1;
+    free(conf);
+    if (rc < 0)
+        stop_if_unrecoverable();
+    return ESPANK_SUCCESS;
+}
+
+int slurm_spank_task_init(spank_t sp, int ac, char **av)
+{
+    (void)ac;
+    (void)av;
+    if (!is_batch_task(sp))
+        return ESPANK_SUCCESS;
+    if (!launch_error.text[0] && launch_start(sp, &launch_error) < 0)
+        stop_if_unrecoverable();
+    if (launch_error.text[0]) {
+        dprintf(STDERR_FILENO, "checkpoint: this job runs without checkpoints: %s\n",
+                launch_error.text);
+        slurm_error("checkpoint: the job runs without checkpoints: %s", launch_error.text);
+    }
+    launch_clear_bit();
+    return ESPANK_SUCCESS;
+}

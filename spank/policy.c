@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "spank/policy.h"
+
+#include "common/helper.h"
+#include "common/io.h"
+#include "spank/slurmconf.h"
+#include "spank/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static bool in_list(const char *list, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *p = list; *p; p += strcspn(p, ",")) {
+        p += strspn(p, ", ");
+        if (strncmp(p, name, len) == 0 && (p[len] == ',' || p[len] == ' ' || p[len] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+int policy_spec(const struct conf *conf, const char *user, const char *text, struct spec *s,
+                struct err *err)
+{
+    enum facts_isolation isolation;
+
+    memset(s, 0, sizeof *s);
+    if (spec_parse(text, s, err) < 0)
+        return -1;
+    errno = EPERM;
+    if (s->has_keep && s->keep > conf->max_keep)
+        return err_set(err, "keep=%u is more than this site allows (MaxKeep=%u)", s->keep,
+                       conf->max_keep);
+    isolation = s->has_isolation ? s->isolation : conf->isolation;
+    if (s->has_isolation && !(isolation == ISOLATION_HOST ? conf->allow_host : conf->allow_private))
+        return err_set(err, "isolation=%s is not allowed at this site (AllowIsolation)",
+                       isolation == ISOLATION_HOST ? "host" : "private");
+    if (s->has_isolation && isolation == ISOLATION_HOST && conf->host_users[0] &&
+        !in_list(conf->host_users, user))
+        return err_set(err, "isolation=host is not allowed for user %s (HostUsers)", user);
+    return 0;
+}
+
+/* Field 22 of /proc/self/stat; what stands before it may hold spaces and brackets (the name). */
+static int start_time(uint64_t *start)
+{
+    char buf[1024], *p;
+    int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof buf - 1);
+
+    io_close(&fd);
+    if (n <= 0)
+        return -1;
+    buf[n] = '\0';
+    p = strrchr(buf, ')');
+    for (int field = 2; p && field < 22; field++)
+        p = strchr(p + 1, ' ');
+    if (!p) {
+        errno = EINVAL;
+        return -1;
+    }
+    *start = strtoull(p + 1, NULL, 10);
+    return 0;
+}
+
+static int copy_text(char *to, size_t size, const char *from, const char *what, struct err *err)
+{
+    if (strlen(from) >= size) {
+        errno = ENAMETOOLONG;
+        return err_set(err, "%s is too long", what);
+    }
+    memcpy(to, from, strlen(from) + 1);
+    return 0;
+}
+
+/* Paths of ours are handed on without symbolic links, so that what was checked is what is executed.
+ */
+static int canonical(char *to, const char *from, const char *what, struct err *err)
+{
+    if (!realpath(from, to))
+        return err_sys(err, "%s: %s", what, from);
+    return 0;
+}
+
+static int user_part(const struct conf *conf, const struct policy_task *t, struct facts *f,
+                     struct err *err)
+{
+    struct passwd pw, *found = NULL;
+    char *buf = malloc(65536);
+    struct spec s;
+    int rc = -1;
+
+    if (!buf)
+        return err_sys(err, "no memory");
+    if ((errno = getpwuid_r(t->uid, &pw, buf, 65536, &found)) != 0 || !found) {
+        errno = errno ? errno : ENOENT;
+        err_sys(err, "user id %u is not known on this node", t->uid);
+        goto out;
+    }
+    if (copy_text(f->user, sizeof f->user, pw.pw_name, "the user's name", err) < 0 ||
+        policy_spec(conf, pw.pw_name, t->spec, &s, err) < 0)
+        goto out;
+    f->interval = s.has_interval ? s.interval : conf->interval;
+    f->keep = s.has_keep ? s.keep : conf->keep;
+    f->compress = s.has_compress ? s.compress : conf->compress;
+    f->compress_level = s.has_compress ? s.compress_level : conf->compress_level;
+    f->isolation = s.has_isolation ? s.isolation : conf->isolation;
+    if (t->dir && *t->dir) {
+        if (conf_expand_dir(t->dir, pw.pw_name, t->uid, pw.pw_dir, f->cluster, f->dir, err) < 0) {
+            err_prefix(err, "--checkpoint-dir");
+            goto out;
+        }
+    } else if (!conf->dir[0]) {
+        errno = ENOENT;
+        err_set(err, "this site sets no Dir in checkpoint.conf: give --checkpoint-dir=DIR");
+        goto out;
+    } else if (conf_expand_dir(conf->dir, pw.pw_name, t->uid, pw.pw_dir, f->cluster, f->dir, err) <
+               0) {
+        err_prefix(err, "Dir in checkpoint.conf");
+        goto out;
+    }
+    rc = 0;
+out:
+    free(buf);
+    return rc;
+}
+
+static int site_part(const struct conf *conf, struct facts *f, struct err *err)
+{
+    if (canonical(f->helper_dir, conf->helper_dir, "HelperDir", err) < 0 ||
+        canonical(f->criu, conf->criu, "Criu", err) < 0)
+        return -1;
+    memcpy(f->munge_socket, conf->munge_socket, sizeof f->munge_socket);
+    memcpy(f->log_dir, conf->log_dir, sizeof f->log_dir);
+    f->dump_timeout = conf->dump_timeout;
+    f->restore_timeout = conf->restore_timeout;
+    f->threads = conf->threads;
+    f->max_size = conf->max_size;
+    f->max_restarts = conf->max_restarts;
+    return 0;
+}
+
+int policy_facts(const struct conf *conf, const struct policy_task *t, struct facts *f,
+                 struct err *err)
+{
+    struct state state;
+
+    memset(f, 0, sizeof *f);
+    errno = EPERM;
+    if (t->uid == 0)
+        return err_set(err, "jobs of root are not checkpointed");
+    if (state_load(conf->state_dir, t->job, &state, err) < 0)
+        return errno == ENOENT
+                   ? err_set(err, "the prolog hook has not run on this node (slurmd must "
+                                  "be restarted after the plugin was enabled)")
+                   : -1;
+    if (state.uid != t->uid) {
+        errno = EPERM;
+        return err_set(err, "the prolog saw another user for job %u", t->job);
+    }
+    f->job = t->job;
+    f->array_job = t->array_job;
+    f->array_task = t->array_task;
+    f->uid = t->uid;
+    f->gid = t->gid;
+    f->epoch = state.epoch;
+    memcpy(f->nonce, state.nonce, sizeof f->nonce);
+    memcpy(f->task, "batch", 6);
+    f->task_pid = getpid();
+    if (start_time(&f->task_start) < 0)
+        return err_sys(err, "/proc/self/stat");
+    memcpy(f->cluster, state.cluster, sizeof f->cluster);
+    memcpy(f->node, state.node, sizeof f->node);
+    if (slurmconf_proctrack(f->proctrack, sizeof f->proctrack, err) < 0)
+        return -1;
+    if (strcmp(f->proctrack, "pgid") == 0) {
+        errno = ENOTSUP;
+        return err_set(err, "not possible with ProctrackType=proctrack/pgid: it loses sight of a "
+                            "job's processes; use proctrack/cgroup");
+    }
+    if (user_part(conf, t, f, err) < 0)
+        return -1;
+    return site_part(conf, f, err);
+}
+
+static int check_keeper(const char *dir, struct err *err)
+{
+    char path[PATH_MAX + 16], *text;
+    struct statvfs fs;
+    cap_t caps;
+    int rc = -1;
+
+    snprintf(path, sizeof path, "%s/keeper", dir);
+    if (helper_path_trusted(path, "keeper", err) < 0)
+        return -1;
+    if (access(path, X_OK) < 0)
+        return err_sys(err, "keeper: %s cannot be executed", path);
+    if (statvfs(path, &fs) < 0)
+        return err_sys(err, "keeper: %s", path);
+    errno = EPERM;
+    if (fs.f_flag & (ST_NOSUID | ST_NOEXEC))
+        return err_set(err, "keeper: %s is on a filesystem mounted nosuid or noexec", path);
+    caps = cap_get_file(path);
+    text = caps ? cap_to_text(caps, NULL) : NULL;
+    errno = EPERM;
+    if (!text)
+        err_set(err, "keeper: %s has lost its file capability: setcap cap_checkpoint_restore=i %s",
+                path, path);
+    else if (strcmp(text, "cap_checkpoint_restore=i") != 0)
+        err_set(err,
+                "keeper: %s has the file capabilities '%s' instead of "
+                "'cap_checkpoint_restore=i'",
+                path, text);
+    else
+        rc = 0;
+    cap_free(text);
+    cap_free(caps);
+    return rc;
+}
+
+static int check_plain(const char *dir, const char *name, struct err *err)
+{
+    char path[2 * PATH_MAX];
+    cap_t caps;
+
+    snprintf(path, sizeof path, "%s%s%s", dir, *dir ? "/" : "", name);
+    if (helper_path_trusted(path, *dir ? name : "criu", err) < 0)
+        return -1;
+    caps = cap_get_file(path);
+    if (caps) {
+        cap_free(caps);
+        errno = EPERM;
+        return err_set(err,
+                       "%s has file capabilities: remove them (setcap -r), any user could start "
+                       "it",
+                       path);
+    }
+    return 0;
+}
+
+static int check_kernel(struct err *err)
+{
+    char c = '0';
+    int fd = open("/proc/sys/fs/suid_dumpable", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || read(fd, &c, 1) != 1)
+        c = '0';
+    io_close(&fd);
+    errno = EPERM;
+    if (c == '1')
+        return err_set(err, "fs.suid_dumpable is 1: set it to 0 or 2, else helpers can be traced");
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+        return err_set(err,
+                       "the task has no_new_privs set: the keeper's file capability has no effect");
+    return 0;
+}
+
+int policy_preflight(const struct facts *f, struct err *err)
+{
+    static const char *const helpers[] = {"dump", "restore", "ckpt-init", "shepherd",
+                                          "criu-shim.so"};
+
+    if (check_kernel(err) < 0 || check_keeper(f->helper_dir, err) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof helpers / sizeof helpers[0]; i++)
+        if (check_plain(f->helper_dir, helpers[i], err) < 0)
+            return -1;
+    return check_plain("", f->criu, err);
+}

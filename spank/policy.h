@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * policy - from checkpoint.conf, the prolog's state and the user's options to the facts of a task.
+ */
+#ifndef SPANK_POLICY_H
+#define SPANK_POLICY_H
+
+#include "common/conf.h"
+#include "common/err.h"
+#include "common/facts.h"
+#include "common/spec.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* What Slurm says about the task; filled by the SPANK callbacks. */
+struct policy_task {
+    uint32_t job, array_job, array_task;
+    uid_t uid;
+    gid_t gid;
+    const char *spec; /* argument of --checkpoint, the user's */
+    const char *dir;  /* argument of --checkpoint-dir or NULL, the user's */
+};
+
+/* Fill *f. `conf` is the site's.  As root, in the task (getpid() is its pid).  Refuses (-1) with
+ * the reason: uid 0, a wrong SPEC, a proctrack plugin under which a job cannot be checkpointed, no
+ * directory, the prolog left nothing, an isolation that this user may not have. */
+int policy_facts(const struct conf *conf, const struct policy_task *t, struct facts *f,
+                 struct err *err);
+
+/* Node-side facts that must hold before a task gets the inheritable bit: the keeper is root's, on a
+ * mount that honours file capabilities, and has exactly cap_checkpoint_restore=i; helpers and criu
+ * are root's, criu has no file capabilities; fs.suid_dumpable is not 1; the task has not set
+ * no_new_privs. */
+int policy_preflight(const struct facts *f, struct err *err);
+
+/* The user's choice within the site's limits; shared by the submission side, which then refuses. */
+int policy_spec(const struct conf *conf, const char *user, const char *text, struct spec *s,
+                struct err *err);
+
+#endif

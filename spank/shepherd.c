@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "spank/shepherd.h"
+
+#include "common/io.h"
+#include "spank/launch_env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "config.h"
+
+void shepherd_say(const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    err_clean(text);
+    dprintf(STDERR_FILENO, "checkpoint: %s\n", text);
+}
+
+void shepherd_forward(struct shepherd *s, int sig)
+{
+    if (s->rootfd >= 0)
+        syscall(SYS_pidfd_send_signal, s->rootfd, sig, NULL, 0);
+    else if (s->root > 0)
+        kill(s->root, sig);
+}
+
+static void ended(struct shepherd *s, int status)
+{
+    s->ended = true;
+    s->status = status;
+}
+
+static void reap(struct shepherd *s)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == s->root)
+            ended(s, status);
+}
+
+static void on_signal(struct shepherd *s, int sig)
+{
+    switch (sig) {
+    case SIGCHLD:
+        reap(s);
+        break;
+    case SIGURG:
+        shepherd_bell(s);
+        break;
+    case SIGTERM:
+        shepherd_terminate(s);
+        break;
+    default:
+        shepherd_forward(s, sig);
+        break;
+    }
+}
+
+static void on_signals(struct shepherd *s)
+{
+    struct signalfd_siginfo si;
+
+    while (!s->ended && read(s->signals, &si, sizeof si) == (ssize_t)sizeof si)
+        on_signal(s, (int)si.ssi_signo);
+}
+
+static void on_timer(struct shepherd *s)
+{
+    uint64_t n;
+
+    if (read(s->timer, &n, sizeof n) == (ssize_t)sizeof n && !s->dumping)
+        shepherd_dump(s, "interval", false);
+}
+
+/* Under host isolation a restored root comes to us, its next subreaper; a private one is gone with
+ * the init of its namespace. */
+static void keeper_gone(struct shepherd *s)
+{
+    struct proto_reply none;
+    struct proto_request r;
+
+    shepherd_say("the keeper has ended: nothing more can be checkpointed");
+    if (s->facts.isolation == ISOLATION_PRIVATE)
+        ended(s, SIGKILL);
+    else if (s->root == 0)
+        s->root = s->restored_pid;
+    if (!s->dumping)
+        return;
+    shepherd_request_init(s, &r, PROTO_DUMP, "");
+    proto_reply_init(&none, &r);
+    proto_reply_fail(&none, EPIPE, "the keeper has ended");
+    shepherd_dump_done(s, &none);
+    reap(s);
+}
+
+static void on_keeper(struct shepherd *s)
+{
+    struct proto_reply r;
+    int fd = -1;
+
+    if (!shepherd_receive(s, &r, &fd)) {
+        keeper_gone(s);
+        return;
+    }
+    io_close(&fd);
+    if (r.verb == PROTO_EXITED)
+        ended(s, r.status);
+    else if (r.verb == PROTO_DUMP && s->dumping && r.id == s->dump_id)
+        shepherd_dump_done(s, &r);
+}
+
+static void loop(struct shepherd *s)
+{
+    shepherd_timer_arm(s);
+    while (!s->ended) {
+        struct pollfd p[] = {{.fd = s->signals, .events = POLLIN},
+                             {.fd = s->timer, .events = POLLIN},
+                             {.fd = s->keeper, .events = POLLIN}};
+
+        if (poll(p, 3, -1) < 0 && errno != EINTR)
+            break;
+        if (p[0].revents)
+            on_signals(s);
+        if (!s->ended && p[2].revents)
+            on_keeper(s);
+        if (!s->ended && p[1].revents)
+            on_timer(s);
+    }
+}
+
+/* Images go only when the job ended well and Slurm did not want it back: a job that is being
+ * requeued may end with status 0 too (a trap on SIGTERM). */
+static void clean_up(struct shepherd *s)
+{
+    struct err err = {{0}};
+    char how[64];
+
+    if (!s->files)
+        return;
+    if (s->status == 0 && shepherd_ask_slurm(s, 10000) == SLURMJOB_RUNNING) {
+        if (shepherd_files_remove(s, &err) < 0)
+            shepherd_say("checkpoints are left behind: %s", err.text);
+        return;
+    }
+    if (WIFSIGNALED(s->status))
+        snprintf(how, sizeof how, "by signal %d", WTERMSIG(s->status));
+    else
+        snprintf(how, sizeof how, "with status %d", WEXITSTATUS(s->status));
+    shepherd_event(s, "ended", "", how, NULL);
+}
+
+/* End as the job ended: Slurm sees the same exit code or signal. */
+static int leave(int status)
+{
+    struct rlimit none = {0, 0};
+    sigset_t set;
+    int sig;
+
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    sig = WTERMSIG(status);
+    setrlimit(RLIMIT_CORE, &none); /* the job's own core, if any, is enough */
+    signal(sig, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, sig);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    kill(getpid(), sig);
+    return 128 + sig;
+}
+
+static int set_up(struct shepherd *s, struct err *err)
+{
+    const char *fds = getenv(LAUNCH_ENV_FDS), *program = getenv(LAUNCH_ENV_PROGRAM);
+    int facts_fd = -1;
+    sigset_t all;
+
+    if (!fds || sscanf(fds, "%d,%d", &s->keeper, &facts_fd) != 2) {
+        errno = EINVAL;
+        return err_set(err, "started by something else than checkpoint.so");
+    }
+    fcntl(s->keeper, F_SETFD, FD_CLOEXEC);
+    fcntl(facts_fd, F_SETFD, FD_CLOEXEC);
+    if (program)
+        s->argv[0] = strdup(program); /* Slurm older than 23.02.5: argv[0] is ours */
+    else {
+        s->argv++;
+        s->argc--;
+    }
+    unsetenv(LAUNCH_ENV_FDS);
+    unsetenv(LAUNCH_ENV_PROGRAM);
+    if (s->argc < 1 || !s->argv[0]) {
+        errno = EINVAL;
+        return err_set(err, "no program to run");
+    }
+    if (facts_load(facts_fd, false, &s->facts, err) < 0)
+        return -1;
+    io_close(&facts_fd);
+    sigfillset(&all);
+    if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
+        return err_sys(err, "sigprocmask");
+    s->signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (s->signals < 0 || s->timer < 0)
+        return err_sys(err, "signalfd, timerfd");
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+        return err_sys(err, "PR_SET_CHILD_SUBREAPER");
+    return 0;
+}
+
+/* We may be the wrong version, or the directory be gone: the program still runs, as it would
+ * without us. */
+static int run_without(struct shepherd *s, const char *why)
+{
+    sigset_t none;
+
+    shepherd_say("this job runs without checkpoints: %s", why);
+    if (s->argc < 1 || !s->argv[0])
+        return 1;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execv(s->argv[0], s->argv);
+    shepherd_say("%s: %s", s->argv[0], strerror(errno));
+    return 127;
+}
+
+int main(int argc, char **argv)
+{
+    static struct shepherd s = {.keeper = -1, .signals = -1, .timer = -1, .rootfd = -1};
+    struct err err = {{0}};
+    int rc;
+
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("shepherd (" PACKAGE_NAME ") " PACKAGE_VERSION);
+        return 0;
+    }
+    s.argv = argv;
+    s.argc = argc;
+    if (set_up(&s, &err) < 0)
+        return run_without(&s, err.text);
+    rc = shepherd_start(&s);
+    if (rc > 128)
+        return leave(rc - 128);
+    if (rc > 0)
+        return rc;
+    loop(&s);
+    clean_up(&s);
+    return leave(s.status);
+}

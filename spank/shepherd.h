@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * shepherd - the Slurm task of a job with checkpoints: an ordinary process of the user that minds
+ * the job.
+ *
+ *   shepherd.c        start, event loop, signals, exit
+ *   shepherd_start.c  copies, restore or first launch
+ *   shepherd_dump.c   when and why to checkpoint, what to tell whom
+ *   shepherd_files.c  what is written in the checkpoint directory, each in a clerk
+ *
+ * It holds no capability and is trusted with nothing.
+ */
+#ifndef SPANK_SHEPHERD_H
+#define SPANK_SHEPHERD_H
+
+#include "common/facts.h"
+#include "common/gendir.h"
+#include "common/proto.h"
+#include "common/request.h"
+#include "spank/slurmjob.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SHEPHERD_FILES_TIMEOUT_MS 30000
+
+/* Why the job must stop: what SIGTERM turned out to mean. */
+enum final_kind { FINAL_NONE, FINAL_REQUEUE, FINAL_TIMELIMIT, FINAL_UNKNOWN };
+
+struct shepherd {
+    struct facts facts;
+    char **argv; /* the task's own program and arguments */
+    int argc;
+    int keeper;         /* socket; -1: the keeper is gone, nothing can be saved any more */
+    int signals;        /* signalfd */
+    int timer;          /* timerfd of the interval */
+    int rootfd;         /* pidfd of the root (ckpt-init) */
+    pid_t root;         /* our child; 0: restored, the keeper's child */
+    pid_t restored_pid; /* as its pid namespace numbers it */
+    bool files;         /* the checkpoint directory could be used */
+    uint32_t next_id;
+
+    bool dumping; /* a dump was asked for and not yet answered */
+    uint32_t dump_id;
+    char dump_reason[24];
+    bool dump_stop;
+    char request_id[33];    /* owner's request that the dump answers, or "" */
+    bool bell;              /* SIGURG came while a dump was running */
+    enum final_kind final;  /* a last dump is due or running */
+    char last_failure[512]; /* said already: a failure that repeats is not said again */
+    unsigned failures;      /* in a row: the interval backs off */
+    bool ended;             /* the job has ended, with this wait status */
+    int status;
+};
+
+/* --- shepherd.c */
+/* One line to the job's stderr, prefixed "checkpoint: ". */
+void shepherd_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Deliver a signal to the job as Slurm would have delivered it to the batch script. */
+void shepherd_forward(struct shepherd *s, int sig);
+
+/* --- shepherd_start.c */
+/* Directory, copies of script and ckpt-init; then a restore or the first launch.  Returns 0 when
+ * the job runs, else the task's exit status has been decided: it is returned as a positive number
+ * (or 128 + signal). */
+int shepherd_start(struct shepherd *s);
+/* Ask the keeper and wait for the answer (start-up only).  *fd takes a descriptor that came with
+ * it, or -1. */
+int shepherd_ask(struct shepherd *s, struct proto_request *r, int sendfd, struct proto_reply *reply,
+                 int *fd, struct err *err);
+/* Fill a request's fixed fields. */
+void shepherd_request_init(struct shepherd *s, struct proto_request *r, enum proto_verb verb,
+                           const char *reason);
+int shepherd_send(struct shepherd *s, const struct proto_request *r, int fd, struct err *err);
+/* One packet from the keeper: 1, or 0 when it is gone. */
+int shepherd_receive(struct shepherd *s, struct proto_reply *reply, int *fd);
+
+/* --- shepherd_dump.c */
+void shepherd_dump(struct shepherd *s, const char *reason, bool stop);
+void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r);
+void shepherd_bell(struct shepherd *s);      /* SIGURG */
+void shepherd_terminate(struct shepherd *s); /* SIGTERM */
+void shepherd_timer_arm(struct shepherd *s);
+/* What slurmctld says about the job; SLURMJOB_UNKNOWN when it does not answer in time. */
+enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms);
+
+/* --- shepherd_files.c */
+int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err);
+void shepherd_event(struct shepherd *s, const char *event, const char *generation, const char *text,
+                    const struct proto_reply *r);
+/* 1: a request was taken, 0: none, -1 */
+int shepherd_request_take(struct shepherd *s, struct request *out, struct err *err);
+void shepherd_answer(struct shepherd *s, const struct answer *a);
+/* Remove everything that the job left there: it ended well. */
+int shepherd_files_remove(struct shepherd *s, struct err *err);
+
+#endif

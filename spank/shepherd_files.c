@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/io.h"
+#include "spank/clerk.h"
+#include "spank/shepherd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct set_up {
+    const struct facts *facts;
+    const char *script;
+};
+
+/* A copy lives as long as the checkpoints: slurmd deletes the batch script with the job, and an
+ * upgrade replaces ckpt-init, whose file CRIU looks for at a restore.  One that is there already is
+ * left alone. */
+static int copy_file(int taskfd, const char *from, const char *to, struct err *err)
+{
+    char buf[65536], tmp[64];
+    int in = -1, out = -1, rc = -1;
+    struct stat st;
+    ssize_t n;
+
+    if (fstatat(taskfd, to, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+        return 0;
+    snprintf(tmp, sizeof tmp, "%s.tmp", to);
+    in = open(from, O_RDONLY | O_CLOEXEC);
+    if (in < 0)
+        return err_sys(err, "%s", from);
+    unlinkat(taskfd, tmp, 0);
+    out = gendir_open_file(taskfd, tmp, O_WRONLY | O_CREAT | O_EXCL, 0700, err);
+    if (out < 0)
+        goto out;
+    while ((n = read(in, buf, sizeof buf)) > 0)
+        if (io_write_full(out, buf, (size_t)n) < 0)
+            break;
+    if (n != 0 || fsync(out) < 0 || renameat(taskfd, tmp, taskfd, to) < 0)
+        err_sys(err, "cannot copy %s into the checkpoint directory", from);
+    else
+        rc = 0;
+out:
+    io_close(&in);
+    io_close(&out);
+    return rc;
+}
+
+static int make_dir(int taskfd, const char *name, struct err *err)
+{
+    if (mkdirat(taskfd, name, 0700) < 0 && errno != EEXIST)
+        return err_sys(err, "cannot make %s in the checkpoint directory", name);
+    return 0;
+}
+
+static int set_up(void *arg, void *result, struct err *err)
+{
+    const struct set_up *w = arg;
+    char path[PATH_MAX + 16];
+    int base, taskfd, rc;
+
+    (void)result;
+    base = gendir_open_base(w->facts->dir, w->facts->uid, true, err);
+    if (base < 0)
+        return -1;
+    io_close(&base);
+    taskfd = gendir_open_task(w->facts, true, err);
+    if (taskfd < 0)
+        return -1;
+    snprintf(path, sizeof path, "%s/ckpt-init", w->facts->helper_dir);
+    rc = make_dir(taskfd, REQUEST_DIR, err) < 0 || make_dir(taskfd, ANSWER_DIR, err) < 0 ||
+                 make_dir(taskfd, "log", err) < 0 ||
+                 copy_file(taskfd, path, "ckpt-init", err) < 0 ||
+                 (w->script && copy_file(taskfd, w->script, "script", err) < 0)
+             ? -1
+             : 0;
+    io_close(&taskfd);
+    return rc;
+}
+
+int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err)
+{
+    struct set_up w = {&s->facts, script};
+
+    if (clerk_run(set_up, &w, NULL, 0, SHEPHERD_FILES_TIMEOUT_MS, err) < 0)
+        return err_prefix(err, "%s", s->facts.dir);
+    s->files = true;
+    return 0;
+}
+
+struct event_work {
+    const struct facts *facts;
+    struct event event;
+};
+
+static int add_event(void *arg, void *result, struct err *err)
+{
+    const struct event_work *w = arg;
+    int taskfd = gendir_open_task(w->facts, false, err);
+    int rc;
+
+    (void)result;
+    if (taskfd < 0)
+        return -1;
+    rc = event_add(taskfd, &w->event, err);
+    io_close(&taskfd);
+    return rc;
+}
+
+static void put(char *to, size_t size, const char *from)
+{
+    snprintf(to, size, "%s", from ? from : "");
+}
+
+void shepherd_event(struct shepherd *s, const char *event, const char *generation, const char *text,
+                    const struct proto_reply *r)
+{
+    struct event_work w = {.facts = &s->facts};
+
+    if (!s->files)
+        return;
+    put(w.event.event, sizeof w.event.event, event);
+    put(w.event.generation, sizeof w.event.generation, generation);
+    put(w.event.text, sizeof w.event.text, text);
+    put(w.event.node, sizeof w.event.node, s->facts.node);
+    w.event.epoch = s->facts.epoch;
+    if (r) {
+        w.event.pause_us = r->pause_us;
+        w.event.total_ms = r->total_ms;
+        w.event.stored_bytes = r->stored_bytes;
+    }
+    clerk_run(add_event, &w, NULL, 0, SHEPHERD_FILES_TIMEOUT_MS, NULL);
+}
+
+struct taken {
+    int found;
+    struct request request;
+};
+
+static int take_request(void *arg, void *result, struct err *err)
+{
+    const struct facts *f = arg;
+    struct taken *t = result;
+    int taskfd = gendir_open_task(f, false, err);
+
+    if (taskfd < 0)
+        return -1;
+    t->found = request_take(taskfd, f->uid, &t->request, err);
+    io_close(&taskfd);
+    return t->found < 0 ? -1 : 0;
+}
+
+int shepherd_request_take(struct shepherd *s, struct request *out, struct err *err)
+{
+    struct taken t = {0};
+
+    if (clerk_run(take_request, &s->facts, &t, sizeof t, SHEPHERD_FILES_TIMEOUT_MS, err) < 0)
+        return -1;
+    if (t.found)
+        *out = t.request;
+    return t.found;
+}
+
+struct answer_work {
+    const struct facts *facts;
+    const struct answer *answer;
+};
+
+static int put_answer(void *arg, void *result, struct err *err)
+{
+    const struct answer_work *w = arg;
+    int taskfd = gendir_open_task(w->facts, false, err);
+    int rc;
+
+    (void)result;
+    if (taskfd < 0)
+        return -1;
+    rc = answer_put(taskfd, w->answer, err);
+    io_close(&taskfd);
+    return rc;
+}
+
+void shepherd_answer(struct shepherd *s, const struct answer *a)
+{
+    struct answer_work w = {&s->facts, a};
+
+    clerk_run(put_answer, &w, NULL, 0, SHEPHERD_FILES_TIMEOUT_MS, NULL);
+}
+
+static int remove_job(void *arg, void *result, struct err *err)
+{
+    (void)result;
+    return gendir_remove_job(arg, err);
+}
+
+int shepherd_files_remove(struct shepherd *s, struct err *err)
+{
+    return clerk_run(remove_job, &s->facts, NULL, 0, 4 * SHEPHERD_FILES_TIMEOUT_MS, err);
+}

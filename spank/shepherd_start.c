@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/io.h"
+#include "spank/clerk.h"
+#include "spank/launch_env.h"
+#include "spank/shepherd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+void shepherd_request_init(struct shepherd *s, struct proto_request *r, enum proto_verb verb,
+                           const char *reason)
+{
+    memset(r, 0, sizeof *r);
+    r->magic = PROTO_MAGIC;
+    r->version = PROTO_VERSION;
+    r->verb = verb;
+    r->id = ++s->next_id;
+    snprintf(r->reason, sizeof r->reason, "%s", reason);
+}
+
+int shepherd_send(struct shepherd *s, const struct proto_request *r, int fd, struct err *err)
+{
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {(void *)(uintptr_t)r, sizeof *r};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (s->keeper < 0) {
+        errno = EPIPE;
+        return err_set(err, "the keeper has ended");
+    }
+    if (fd >= 0) {
+        struct cmsghdr *c;
+
+        memset(&control, 0, sizeof control);
+        msg.msg_control = control.buf;
+        msg.msg_controllen = sizeof control.buf;
+        c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    if (sendmsg(s->keeper, &msg, MSG_NOSIGNAL) < 0)
+        return err_sys(err, "the keeper does not answer");
+    return 0;
+}
+
+int shepherd_receive(struct shepherd *s, struct proto_reply *reply, int *fd)
+{
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {reply, sizeof *reply};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.buf,
+                         .msg_controllen = sizeof control.buf};
+    struct cmsghdr *c;
+    ssize_t n;
+
+    *fd = -1;
+    do
+        n = recvmsg(s->keeper, &msg, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof *reply || !proto_reply_ok(reply)) {
+        io_close(&s->keeper);
+        return 0;
+    }
+    c = CMSG_FIRSTHDR(&msg);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(c), sizeof *fd);
+    return 1;
+}
+
+/* SIGTERM while a restore runs: the job is being cancelled or requeued once more; nothing runs yet
+ * that could be lost. */
+static bool terminated(struct shepherd *s)
+{
+    struct signalfd_siginfo si;
+
+    while (read(s->signals, &si, sizeof si) == (ssize_t)sizeof si)
+        if (si.ssi_signo == SIGTERM)
+            return true;
+    return false;
+}
+
+int shepherd_ask(struct shepherd *s, struct proto_request *r, int sendfd, struct proto_reply *reply,
+                 int *fd, struct err *err)
+{
+    struct pollfd p[] = {{.fd = s->keeper, .events = POLLIN}, {.fd = s->signals, .events = POLLIN}};
+
+    if (shepherd_send(s, r, sendfd, err) < 0)
+        return -1;
+    for (;;) {
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            return err_sys(err, "poll");
+        if (p[1].revents && terminated(s)) {
+            struct proto_request cancel;
+
+            shepherd_request_init(s, &cancel, PROTO_CANCEL, "");
+            shepherd_send(s, &cancel, -1, NULL);
+            errno = EINTR;
+            return err_set(err, "the job is being ended");
+        }
+        if (!p[0].revents)
+            continue;
+        if (!shepherd_receive(s, reply, fd)) {
+            errno = EPIPE;
+            return err_set(err, "the keeper has ended");
+        }
+        if (reply->id == r->id)
+            return 0;
+        io_close(fd);
+    }
+}
+
+/* "#!interpreter [argument]" of a script, as execve(2) takes it.  Returns false for anything else.
+ */
+static bool read_shebang(const char *path, char *line, size_t size, char **interpreter, char **arg)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, line, size - 1);
+    char *end;
+
+    io_close(&fd);
+    if (n < 3)
+        return false;
+    line[n] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    if (strncmp(line, "#!", 2) != 0)
+        return false;
+    *interpreter = line + 2 + strspn(line + 2, " \t");
+    end = *interpreter + strcspn(*interpreter, " \t");
+    *arg = end + strspn(end, " \t");
+    *end = '\0';
+    for (end = *arg + strlen(*arg); end > *arg && (end[-1] == ' ' || end[-1] == '\t');)
+        *--end = '\0';
+    return **interpreter == '/';
+}
+
+static void task_path(const struct shepherd *s, const char *name, char path[2 * PATH_MAX])
+{
+    const struct facts *f = &s->facts;
+
+    snprintf(path, 2 * PATH_MAX, "%s/%s.%u.%s/%s/%s", f->dir, f->cluster, f->job, f->nonce, f->task,
+             name);
+}
+
+/* In the child: never returns. */
+static void exec_job(struct shepherd *s, const char *script)
+{
+    char line[512], init[2 * PATH_MAX], copy[2 * PATH_MAX], *interpreter, *arg;
+    char **argv = calloc((size_t)s->argc + 5, sizeof *argv);
+    int n = 0, first = 0;
+    sigset_t none;
+
+    if (!argv)
+        _exit(126);
+    task_path(s, "ckpt-init", init);
+    task_path(s, "script", copy);
+    if (!s->files || access(init, X_OK) < 0) /* no directory, or one that is mounted noexec */
+        snprintf(init, sizeof init, "%s/ckpt-init", s->facts.helper_dir);
+    argv[n++] = (char[]){"ckpt-init"};
+    if (script && s->files && access(copy, R_OK) == 0 &&
+        read_shebang(script, line, sizeof line, &interpreter, &arg)) {
+        argv[n++] = interpreter;
+        if (*arg)
+            argv[n++] = arg;
+        argv[n++] = copy;
+        first = 1;
+    }
+    for (int i = first; i < s->argc; i++)
+        argv[n++] = s->argv[i];
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setsid(); /* CRIU wants a session leader at the root */
+    execv(init, argv);
+    shepherd_say("cannot start %s: %s", init, strerror(errno));
+    _exit(126);
+}
+
+static int launch(struct shepherd *s, const char *script)
+{
+    struct proto_request r;
+    struct proto_reply reply;
+    struct err err = {{0}};
+    pid_t pid;
+    int fd = -1;
+
+    shepherd_request_init(s, &r, PROTO_LAUNCH, "");
+    if (shepherd_ask(s, &r, -1, &reply, &fd, &err) < 0 && errno == EINTR)
+        return 128 + SIGTERM;
+    io_close(&fd);
+    pid = fork();
+    if (pid == 0)
+        exec_job(s, script);
+    if (pid < 0) {
+        shepherd_say("cannot start the job: fork: %s", strerror(errno));
+        return 1;
+    }
+    s->root = pid;
+    s->rootfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (s->rootfd < 0)
+        shepherd_say("pidfd_open: %s: nothing will be checkpointed", strerror(errno));
+    return 0;
+}
+
+struct hold_work {
+    uint32_t job;
+    const char *text;
+};
+
+static int hold_job(void *arg, void *result, struct err *err)
+{
+    const struct hold_work *w = arg;
+
+    (void)result;
+    slurmjob_comment(w->job, w->text,
+                     NULL); /* best effort: the reason is in stderr and events too */
+    return slurmjob_requeue(w->job, true, err);
+}
+
+/* Someone must look: the work that is saved is kept, and the job neither starts over nor burns its
+ * restarts. */
+static int hold(struct shepherd *s, const char *why)
+{
+    char text[400];
+    struct hold_work w = {s->facts.job, text};
+    struct err err = {{0}};
+    int rc = -1;
+
+    snprintf(text, sizeof text, "checkpoint: %.300s; held: scontrol release %u tries again", why,
+             s->facts.job);
+    shepherd_say("%.350s", text + strlen("checkpoint: "));
+    shepherd_event(s, "held", "", why, NULL);
+    for (int i = 0; i < 5 && rc < 0; i++) {
+        rc = clerk_run(hold_job, &w, NULL, 0, 20000, &err);
+        if (rc < 0)
+            sleep(2);
+    }
+    if (rc < 0) {
+        shepherd_say("cannot hold the job: %s", err.text);
+        return 1;
+    }
+    /* slurmctld ends this run now: wait for its SIGTERM, so that the job does not end as failed
+     * first. */
+    for (int i = 0; i < 60 && !terminated(s); i++)
+        sleep(1);
+    return 128 + SIGTERM;
+}
+
+/* 0: restored. > 0: exit status. -1: there is nothing to restore from. */
+static int restore(struct shepherd *s)
+{
+    char before[32] = "", why[512] = "";
+    struct err err = {{0}};
+
+    for (;;) {
+        struct proto_request r;
+        struct proto_reply reply;
+        int fd = -1;
+
+        shepherd_request_init(s, &r, PROTO_RESTORE, "requeue");
+        memcpy(r.generation, before, sizeof r.generation);
+        if (shepherd_ask(s, &r, -1, &reply, &fd, &err) < 0) {
+            if (errno == EINTR)
+                return 128 + SIGTERM;
+            return hold(s, err.text);
+        }
+        if (reply.error == 0) {
+            s->rootfd = fd;
+            shepherd_say("restored %s: %u processes, %.1f MiB, %u ms", reply.generation,
+                         reply.processes, (double)reply.raw_bytes / 1048576.0, reply.total_ms);
+            shepherd_event(s, "restored", reply.generation, "", &reply);
+            s->restored_pid = (pid_t)reply.pid;
+            return 0;
+        }
+        io_close(&fd);
+        if (reply.error == ENOENT && !before[0])
+            return -1;
+        if (reply.error == ENOENT || !reply.generation[0])
+            return hold(s, why[0] ? why : reply.text);
+        shepherd_say("cannot restore %s: %s", reply.generation, reply.text);
+        shepherd_event(s, "restore-failed", reply.generation, reply.text, &reply);
+        if (!why[0])
+            memcpy(why, reply.text, sizeof why);
+        memcpy(before, reply.generation, sizeof before);
+    }
+}
+
+int shepherd_start(struct shepherd *s)
+{
+    const char *script = s->argc > 0 && strstr(s->argv[0], "/slurm_script") ? s->argv[0] : NULL;
+    struct err err = {{0}};
+    int rc;
+
+    if (shepherd_files_set_up(s, script, &err) < 0) {
+        if (s->facts.epoch > 0) {
+            char why[600];
+
+            snprintf(why, sizeof why, "the checkpoint directory cannot be used: %s", err.text);
+            return hold(s, why);
+        }
+        shepherd_say("nothing will be checkpointed: %s", err.text);
+    }
+    if (s->facts.epoch == 0) {
+        shepherd_event(s, "started", "", "", NULL);
+        return launch(s, script);
+    }
+    if (s->facts.max_restarts > 0 && s->facts.epoch > s->facts.max_restarts)
+        return hold(s, "the job has been restarted more often than MaxRestarts allows");
+    rc = restore(s);
+    if (rc >= 0)
+        return rc;
+    shepherd_say("no checkpoint to restore from: the job starts from the beginning");
+    shepherd_event(s, "scratch", "", "no generation was there", NULL);
+    return launch(s, script);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "spank/slurmconf.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <slurm/slurm.h>
+#include <string.h>
+
+int slurmconf_proctrack(char *out, size_t size, struct err *err)
+{
+    const slurm_conf_t *conf = dlsym(RTLD_DEFAULT, "slurm_conf");
+    const char *type = conf ? conf->proctrack_type : NULL;
+    const char *slash = type ? strrchr(type, '/') : NULL;
+
+    if (!slash || strlen(slash + 1) >= size) {
+        errno = ENOENT;
+        return err_set(err, "cannot learn ProctrackType from slurmstepd");
+    }
+    memcpy(out, slash + 1, strlen(slash));
+    return 0;
+}
+
+int slurmconf_replace_program(spank_t sp, const char *program, const char *original,
+                              struct err *err)
+{
+    int (*prepend)(spank_t, int, const char **) =
+        (int (*)(spank_t, int, const char **))dlsym(RTLD_DEFAULT, "spank_prepend_task_argv");
+    char **argv = NULL, *copy;
+    int argc = 0;
+
+    if (prepend) {
+        const char *args[] = {program};
+
+        if (prepend(sp, 1, args) != ESPANK_SUCCESS) {
+            errno = EINVAL;
+            return err_set(err, "spank_prepend_task_argv failed");
+        }
+        return 0;
+    }
+    if (spank_get_item(sp, S_JOB_ARGV, &argc, &argv) != ESPANK_SUCCESS || argc < 1 || !argv[0]) {
+        errno = EINVAL;
+        return err_set(err, "the task's arguments cannot be read");
+    }
+    copy = strdup(program);
+    if (!copy)
+        return err_sys(err, "no memory");
+    if (spank_setenv(sp, original, argv[0], 1) != ESPANK_SUCCESS) {
+        errno = EINVAL;
+        return err_set(err, "cannot set %s in the task's environment", original);
+    }
+    argv[0] = copy; /* the process is about to exec: nobody frees either string */
+    return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * slurmconf - what is read out of the Slurm process that the plugin is loaded in.
+ *
+ * The plugin must not link libslurm: its symbols come from the host process.  They are looked up at
+ * run time and used with the headers of the same release, to which a SPANK plugin is bound anyway.
+ */
+#ifndef SPANK_SLURMCONF_H
+#define SPANK_SLURMCONF_H
+
+#include "common/err.h"
+
+#include <slurm/spank.h>
+#include <stddef.h>
+
+/* The part of ProctrackType after the slash, e.g. "cgroup". */
+int slurmconf_proctrack(char *out, size_t size, struct err *err);
+
+/* Run `program` in place of the task's own: in task_init.  Slurm 23.02.5 and later have
+ * spank_prepend_task_argv(); before, argv[0] is replaced and the original goes into the environment
+ * variable `original` for the program to read.  Returns -1 and changes nothing on failure. */
+int slurmconf_replace_program(spank_t sp, const char *program, const char *original,
+                              struct err *err);
+
+#endif

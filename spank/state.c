@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "spank/state.h"
+
+#include "common/facts.h"
+#include "common/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int open_dir(const char *dir, bool create, struct err *err)
+{
+    struct stat st;
+    int fd;
+
+    if (create && mkdir(dir, 0700) < 0 && errno != EEXIST)
+        return err_sys(err, "cannot make %s", dir);
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, "cannot open %s", dir);
+    if (fstat(fd, &st) < 0 || st.st_uid != 0 || (st.st_mode & 022)) {
+        close(fd);
+        errno = EPERM;
+        return err_set(err, "%s is not root's alone", dir);
+    }
+    return fd;
+}
+
+int state_store(const char *dir, const struct state *s, struct err *err)
+{
+    char name[32], tmp[40], text[256];
+    int dirfd, fd = -1, len, rc = -1;
+
+    if (!facts_nonce_ok(s->nonce) || !facts_name_ok(s->cluster) || !facts_name_ok(s->node)) {
+        errno = EINVAL;
+        return err_set(err, "the job's nonce, cluster or node has a form that is not accepted");
+    }
+    dirfd = open_dir(dir, true, err);
+    if (dirfd < 0)
+        return -1;
+    snprintf(name, sizeof name, "%u", s->job);
+    snprintf(tmp, sizeof tmp, ".%u.tmp", s->job);
+    len = snprintf(text, sizeof text, "job=%u uid=%u epoch=%u nonce=%s cluster=%s node=%s\n",
+                   s->job, s->uid, s->epoch, s->nonce, s->cluster, s->node);
+    unlinkat(dirfd, tmp, 0);
+    fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || io_write_full(fd, text, (size_t)len) < 0 || renameat(dirfd, tmp, dirfd, name) < 0)
+        err_sys(err, "cannot write %s/%s", dir, name);
+    else
+        rc = 0;
+    io_close(&fd);
+    io_close(&dirfd);
+    return rc;
+}
+
+int state_load(const char *dir, uint32_t job, struct state *s, struct err *err)
+{
+    struct state got = {0};
+    char name[32], text[256];
+    int dirfd = open_dir(dir, false, err);
+    int fd, end = 0;
+    ssize_t n;
+
+    if (dirfd < 0)
+        return -1;
+    snprintf(name, sizeof name, "%u", job);
+    fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    io_close(&dirfd);
+    if (fd < 0)
+        return err_sys(err, "%s/%s", dir, name);
+    n = read(fd, text, sizeof text - 1);
+    io_close(&fd);
+    if (n < 0)
+        return err_sys(err, "%s/%s", dir, name);
+    text[n] = '\0';
+    if (sscanf(text, "job=%u uid=%u epoch=%u nonce=%16s cluster=%63s node=%63s%n", &got.job,
+               &got.uid, &got.epoch, got.nonce, got.cluster, got.node, &end) != 6 ||
+        strcmp(text + end, "\n") != 0 || got.job != job || !facts_nonce_ok(got.nonce) ||
+        !facts_name_ok(got.cluster) || !facts_name_ok(got.node)) {
+        errno = EINVAL;
+        return err_set(err, "%s/%s is damaged", dir, name);
+    }
+    *s = got;
+    return 0;
+}
+
+int state_remove(const char *dir, uint32_t job, struct err *err)
+{
+    char name[32];
+    int dirfd = open_dir(dir, false, err);
+    int rc;
+
+    if (dirfd < 0)
+        return errno == ENOENT ? 0 : -1;
+    snprintf(name, sizeof name, "%u", job);
+    rc = unlinkat(dirfd, name, 0);
+    if (rc < 0 && errno == ENOENT)
+        rc = 0;
+    if (rc < 0)
+        err_sys(err, "cannot remove %s/%s", dir, name);
+    io_close(&dirfd);
+    return rc;
+}

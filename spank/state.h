@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * state - what the root prolog was told about a job, kept for its tasks on this node.
+ *
+ * One file per job, STATEDIR/JOBID, written by job_prolog and removed by job_epilog.  Both run as
+ * root in a process of slurmd's and touch nothing but this directory (0700, root's).  The restart
+ * count comes from slurmctld by way of the job credential (SLURM_JOB_RESTART_COUNT in the prolog's
+ * environment), cluster and node from slurmd; the item S_SLURM_RESTART_COUNT always reads 0 and
+ * SLURM_RESTART_COUNT in the job's environment is the user's.
+ */
+#ifndef SPANK_STATE_H
+#define SPANK_STATE_H
+
+#include "common/err.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct state {
+    uint32_t job;
+    uid_t uid;
+    uint32_t epoch;
+    char nonce[17];
+    char cluster[64], node[64];
+};
+
+/* Write, read, remove; as root.  The directory is made when it is missing (its parent must exist)
+ * and refused when it is not root's alone. state_load: ENOENT when the prolog left nothing. */
+int state_store(const char *dir, const struct state *s, struct err *err);
+int state_load(const char *dir, uint32_t job, struct state *s, struct err *err);
+int state_remove(const char *dir, uint32_t job, struct err *err);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "spank/submit.h"
+
+#include "common/io.h"
+#include "common/spec.h"
+#include "spank/policy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Where Slurm looks for a plugin's option in the environment of sbatch and srun
+ * (spank_process_env_options): SLURM_SPANK_ + _SLURM_SPANK_OPTION_PLUGIN_OPTION. */
+#define OPTION_ENV "SLURM_SPANK__SLURM_SPANK_OPTION_checkpoint_checkpoint"
+#define OPTION_DIR_ENV "SLURM_SPANK__SLURM_SPANK_OPTION_checkpoint_checkpoint_dir"
+
+static bool append_set_by_us, option_set_by_us, dir_set_by_us;
+
+/* Calls fn with each argument of this process until it returns true. */
+static bool each_argument(bool (*fn)(const char *))
+{
+    size_t len = 0;
+    bool found = false;
+    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    char *buf = fd < 0 ? NULL : io_slurp(fd, 4u << 20, &len, NULL);
+
+    io_close(&fd);
+    for (size_t i = 0; buf && i < len && !found; i += strlen(buf + i) + 1)
+        found = fn(buf + i);
+    free(buf);
+    return found;
+}
+
+static bool is_checkpoint(const char *arg)
+{
+    return strcmp(arg, "--checkpoint") == 0 || strncmp(arg, "--checkpoint=", 13) == 0;
+}
+
+static bool is_no_requeue(const char *arg)
+{
+    return strcmp(arg, "--no-requeue") == 0;
+}
+
+/* A batch script named on the command line with "#SBATCH ... --no-requeue".  A script on standard
+ * input cannot be looked at: the job then says so when it starts. */
+static bool script_no_requeue(const char *arg)
+{
+    bool found = false;
+    struct stat st;
+    char *line = NULL;
+    size_t size = 0;
+    FILE *f;
+
+    if (*arg == '-' || stat(arg, &st) < 0 || !S_ISREG(st.st_mode))
+        return false;
+    f = fopen(arg, "re");
+    if (!f)
+        return false;
+    if (getline(&line, &size, f) > 2 && line[0] == '#' && line[1] == '!')
+        while (!found && getline(&line, &size, f) > 0 && (*line == '#' || *line == '\n'))
+            found = strncmp(line, "#SBATCH", 7) == 0 && strstr(line, "--no-requeue") != NULL;
+    free(line);
+    fclose(f);
+    return found;
+}
+
+void submit_append_output(void)
+{
+    if (!getenv("SBATCH_OPEN_MODE") && setenv("SBATCH_OPEN_MODE", "append", 1) == 0)
+        append_set_by_us = true;
+}
+
+void submit_environment(bool is_srun)
+{
+    const char *spec = getenv(is_srun ? "SLURM_CHECKPOINT" : "SBATCH_CHECKPOINT");
+    const char *dir = getenv(is_srun ? "SLURM_CHECKPOINT_DIR" : "SBATCH_CHECKPOINT_DIR");
+
+    if (spec && !getenv(OPTION_ENV))
+        option_set_by_us = setenv(OPTION_ENV, spec, 1) == 0;
+    if (dir && !getenv(OPTION_DIR_ENV))
+        dir_set_by_us = setenv(OPTION_DIR_ENV, dir, 1) == 0;
+    if (!is_srun && (spec || each_argument(is_checkpoint)))
+        submit_append_output();
+}
+
+void submit_finish(void)
+{
+    if (append_set_by_us)
+        unsetenv("SBATCH_OPEN_MODE");
+    if (option_set_by_us)
+        unsetenv(OPTION_ENV);
+    if (dir_set_by_us)
+        unsetenv(OPTION_DIR_ENV);
+    append_set_by_us = option_set_by_us = dir_set_by_us = false;
+}
+
+int submit_check(const struct conf *conf, const char *spec, const char *dir, struct err *err)
+{
+    const struct passwd *pw = getpwuid(getuid());
+    const char *user = pw ? pw->pw_name : "";
+    char expanded[PATH_MAX];
+    struct spec s;
+
+    if (getuid() == 0) {
+        errno = EPERM;
+        return err_set(err, "jobs of root are not checkpointed");
+    }
+    if (policy_spec(conf, user, spec, &s, err) < 0)
+        return -1;
+    if (!(dir && *dir) && !conf->dir[0]) {
+        errno = ENOENT;
+        return err_set(err, "this site has no default directory for checkpoints: give "
+                            "--checkpoint-dir=DIR, a directory of yours on a shared filesystem");
+    }
+    if (dir && *dir &&
+        conf_expand_dir(dir, user, getuid(), pw ? pw->pw_dir : "/", "cluster", expanded, err) < 0)
+        return err_prefix(err, "--checkpoint-dir=%s", dir);
+    if (getenv("SBATCH_NO_REQUEUE") || each_argument(is_no_requeue) ||
+        each_argument(script_no_requeue)) {
+        errno = EINVAL;
+        return err_set(err,
+                       "--checkpoint and --no-requeue exclude each other: a job that may not be "
+                       "requeued is never restored; use --requeue");
+    }
+    return 0;
+}
+
+int submit_nonce(char nonce[17], struct err *err)
+{
+    unsigned char raw[8];
+
+    if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw)
+        return err_sys(err, "getrandom");
+    for (size_t i = 0; i < sizeof raw; i++)
+        snprintf(nonce + 2 * i, 3, "%02x", raw[i]);
+    return 0;
+}

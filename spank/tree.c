@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "spank/tree.h"
+
+#include "common/io.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct process {
+    pid_t pid, parent;
+    bool ours;
+};
+
+static bool read_parent(const char *name, struct process *p)
+{
+    char path[300], buf[512], *close_bracket;
+    int fd;
+    ssize_t n;
+
+    snprintf(path, sizeof path, "/proc/%s/stat", name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, buf, sizeof buf - 1);
+    io_close(&fd);
+    if (n <= 0)
+        return false;
+    buf[n] = '\0';
+    close_bracket = strrchr(buf, ')');
+    if (!close_bracket || sscanf(close_bracket + 1, " %*c %d", &p->parent) != 1)
+        return false;
+    p->pid = (pid_t)strtol(name, NULL, 10);
+    p->ours = false;
+    return true;
+}
+
+static size_t read_all(struct process **out)
+{
+    DIR *d = opendir("/proc");
+    struct process *list = NULL;
+    size_t n = 0, room = 0;
+    struct dirent *e;
+
+    while (d && (e = readdir(d))) {
+        if (*e->d_name < '1' || *e->d_name > '9')
+            continue;
+        if (n == room) {
+            struct process *bigger = realloc(list, (room + 256) * sizeof *list);
+
+            if (!bigger)
+                break;
+            list = bigger;
+            room += 256;
+        }
+        if (read_parent(e->d_name, &list[n]))
+            n++;
+    }
+    if (d)
+        closedir(d);
+    *out = list;
+    return n;
+}
+
+int tree_kill(pid_t root)
+{
+    struct process *list = NULL;
+    size_t n = read_all(&list);
+    int killed = 0;
+    bool more = true;
+
+    while (more) {
+        more = false;
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < n && !list[i].ours; j++)
+                if (list[i].parent == root || (list[j].ours && list[i].parent == list[j].pid)) {
+                    list[i].ours = more = true;
+                    killed += kill(list[i].pid, SIGKILL) == 0;
+                }
+    }
+    free(list);
+    return killed + (kill(root, SIGKILL) == 0);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * tree - all descendants of one process, by /proc.
+ */
+#ifndef SPANK_TREE_H
+#define SPANK_TREE_H
+
+#include <sys/types.h>
+
+/* SIGKILL to every descendant of root, then to root.  For a tree that stands still (stopped after
+ * its last checkpoint): nothing in it forks meanwhile.  The descendants go first: when a parent
+ * goes, the kernel wakes the stopped process groups that it orphans (SIGHUP, SIGCONT), and they
+ * would run on past the checkpoint. Returns the number of processes signalled. */
+int tree_kill(pid_t root);
+
+#endif
