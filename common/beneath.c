@@ -108,7 +108,7 @@ int beneath_open_file(int dirfd, const char *name, int flags, unsigned mode, str
     if (flags & O_CREAT)
         flags |= O_EXCL;
     flags |= O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-    fd = sys_openat2(dirfd, name, flags, flags & O_CREAT ? mode : 0, BENEATH);
+    fd = sys_openat2(dirfd, name, flags, (flags & O_CREAT) ? mode : 0, BENEATH);
     if (fd < 0)
         return open_failed(name, err);
     if (check_file(fd, name, err) < 0) {

@@ -89,6 +89,7 @@ bool crimg_parse_name(const char *name, struct crimg_name *out)
         out->prefix = rows[i].prefix;
         out->kind = rows[i].kind;
         out->magic = rows[i].magic;
+        out->numbered = rows[i].number != NONE;
         out->id = id;
         return true;
     }

@@ -18,9 +18,10 @@
 
 #define CRIMG_NAME_MAX 63u
 #define CRIMG_MAGIC_COMMON 0x54564319u
-#define CRIMG_TOTAL_MAX (256u << 20) /* bytes of all images that are not bulk, of one generation   \
-                                      */
-#define CRIMG_COUNT_MAX 500000u      /* images of one generation */
+#define CRIMG_TOTAL_MAX                                                                            \
+    (256u << 20)                /* bytes of all images that are not bulk, of one generation        \
+                                 */
+#define CRIMG_COUNT_MAX 500000u /* images of one generation */
 
 enum crimg_kind {
     CRIMG_INVENTORY, /* names without a number */
@@ -41,7 +42,8 @@ struct crimg_name {
     const char *prefix; /* static: "core-" */
     enum crimg_kind kind;
     uint32_t magic; /* 0: a raw image, without any magic */
-    uint64_t id;    /* the number in the name, 0 if it has none */
+    bool numbered;  /* the name has a number: one of many */
+    uint64_t id;    /* it, else 0 */
 };
 
 /* True when the name is on the allow-list: exactly one of the table's patterns, numbers without

@@ -103,10 +103,11 @@ static int write_last_pid(uint32_t last_pid, struct err *err)
 
 struct launch {
     const char *criu;
-    char *const *argv, *const *envp;
+    const char *const *argv, *const *envp;
     int fds[1 + CRIURUN_FDS_MAX];
     int nfds;
     int go, out, log;
+    bool own_group;
 };
 
 /* In the child, single-threaded, with the capability permitted. */
@@ -120,6 +121,8 @@ static int launch(const struct launch *l, struct err *err)
         _exit(0); /* the helper gave up, or is gone */
     if (go.last_pid && write_last_pid(go.last_pid, err) < 0)
         return -1;
+    if (l->own_group && setpgid(0, 0) < 0)
+        return err_sys(err, "process group of criu");
     null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null < 0 || dup2(null, 0) < 0 || dup2(l->out, 1) < 0 || dup2(l->log, 2) < 0)
         return err_sys(err, "descriptors of criu");
@@ -128,7 +131,7 @@ static int launch(const struct launch *l, struct err *err)
         return err_sys(err, "signal mask of criu");
     if (helper_caps_ambient(err) < 0 || helper_fds_place(l->fds, l->nfds, err) < 0)
         return -1;
-    execve(l->criu, l->argv, l->envp);
+    execve(l->criu, (char *const *)(uintptr_t)l->argv, (char *const *)(uintptr_t)l->envp);
     return err_sys(err, "cannot run %s", l->criu);
 }
 
@@ -143,7 +146,7 @@ static void launcher(const struct launch *l)
     _exit(127);
 }
 
-static int make_argv(const struct criurun_opts *o, char **argv, size_t room, char plugins[PATH_MAX],
+static int make_argv(const struct criurun_opts *o, const char **argv, size_t room, char plugins[PATH_MAX],
                      struct err *err)
 {
     const char *first[] = {"criu",
@@ -167,16 +170,25 @@ static int make_argv(const struct criurun_opts *o, char **argv, size_t room, cha
         return err_set(err, "helper directory: name too long");
     }
     for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
-        argv[n++] = (char *)(uintptr_t)first[i];
+        argv[n++] = first[i];
     for (size_t i = 1; o->args[i]; i++) {
         if (n + 1 >= room) {
             errno = E2BIG;
             return err_set(err, "too many arguments for criu");
         }
-        argv[n++] = (char *)(uintptr_t)o->args[i];
+        argv[n++] = o->args[i];
     }
     argv[n] = NULL;
     return 0;
+}
+
+/* criu loads whatever is in there: the way to one file of it shows who may put files there. */
+static int check_plugins(const char *plugins, struct err *err)
+{
+    char path[PATH_MAX + 16];
+
+    snprintf(path, sizeof path, "%s/ckpt-criu.so", plugins);
+    return helper_path_trusted(path, "criu's plugins", err);
 }
 
 static struct criurun *run_new(struct err *err)
@@ -250,10 +262,10 @@ static int start_launcher(struct criurun *r, struct launch *l, struct err *err)
 struct criurun *criurun_prepare(const struct criurun_opts *opts, struct err *err)
 {
     struct launch l = {.criu = opts->criu, .nfds = 1, .go = -1, .out = -1, .log = -1, .fds = {-1}};
-    char *argv[CRIURUN_ARGS_MAX], plugins[PATH_MAX], shim[PATH_MAX], preload[PATH_MAX + 16];
-    char *envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+    const char *argv[CRIURUN_ARGS_MAX];
+    char plugins[PATH_MAX], shim[PATH_MAX], preload[PATH_MAX + 16];
+    const char *envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
                     "CKPT_STREAM_FD=" STREAM_NAME, preload, NULL, NULL};
-    static char oom[] = "CKPT_OOM=1"; /* see criu-shim.c */
     struct criurun *r;
     int rc;
 
@@ -269,11 +281,14 @@ struct criurun *criurun_prepare(const struct criurun_opts *opts, struct err *err
         return NULL;
     }
     snprintf(preload, sizeof preload, "LD_PRELOAD=%s", shim);
-    if (!strcmp(opts->args[0], "dump"))
-        envp[4] = oom;
+    if (!strcmp(opts->args[0], "dump")) {
+        envp[4] = "CKPT_OOM=1"; /* see criu-shim.c */
+        l.own_group = true;
+    }
     if (helper_path_trusted(opts->criu, "criu", err) < 0 ||
         helper_path_trusted(shim, "helper directory", err) < 0 ||
-        make_argv(opts, argv, CRIURUN_ARGS_MAX, plugins, err) < 0)
+        make_argv(opts, argv, CRIURUN_ARGS_MAX, plugins, err) < 0 ||
+        check_plugins(plugins, err) < 0)
         return NULL;
     for (int i = 0; i < opts->nfds; i++)
         l.fds[l.nfds++] = opts->fds[i];

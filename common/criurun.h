@@ -14,6 +14,9 @@
  *   loop: criurun_pollfds + own descriptors -> poll -> criurun_pump, until it returns 1
  *   criurun_exit_status / criurun_explain / criurun_log / criurun_destroy
  *
+ * At a dump criu is in a process group of its own: whoever kills the helper's group must not kill a criu
+ * that holds the job seized; its stream breaks, and it lets the job go.
+ *
  * criu sees: 0 = /dev/null, 1 = pipe (statistics), 2 = pipe (log), 3 = the stream socket, 4.. = opts.fds.
  */
 #ifndef COMMON_CRIURUN_H
@@ -47,6 +50,10 @@ struct criurun;
 /* Fork the launcher.  Needs CAP_CHECKPOINT_RESTORE permitted (helper_caps_hold) in a single-threaded
  * process.  The paths are checked here.  NULL with a text. */
 struct criurun *criurun_prepare(const struct criurun_opts *opts, struct err *err);
+
+/* What `criu --version` tells ("4.2.1"), run without any capability; "unknown" when it does not within a few
+ * seconds.  Call after helper_caps_drop. */
+void criurun_version(const char *criu, char *text, size_t size);
 
 /* Our end of the streaming protocol's socket (SOCK_STREAM, close-on-exec, blocking).  Owned by run until taken
  * over with criurun_take_stream (then the caller closes it). */

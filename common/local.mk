@@ -40,6 +40,50 @@ common/criu.pb-c.c: $(top_srcdir)/common/criu.proto
 
 # Running CRIU: for dump and restore.
 noinst_LTLIBRARIES += libcriurun.la
-libcriurun_la_SOURCES = common/criurun.c common/criurun.h common/criuwhy.c
+libcriurun_la_SOURCES = common/criurun.c common/criurun.h common/criuver.c common/criuwhy.c
 libcriurun_la_CFLAGS = $(AM_CFLAGS)
 libcriurun_la_LIBADD = libhelper.la libimage.la
+
+# Unit tests and what they share.
+if HAVE_CMOCKA
+check_LTLIBRARIES += libunit.la
+libunit_la_SOURCES = \
+	common/manifest_sample.c common/manifest_sample.h common/scratch.c common/scratch.h
+libunit_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+libunit_la_LIBADD = libimage.la
+
+common_unit_cflags = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
+common_unit_libs = libunit.la libimage.la libcommon.la $(CMOCKA_LIBS)
+check_PROGRAMS += \
+	common/beneath_test common/conf_test common/err_test common/event_test common/facts_test \
+	common/gendir_job_test common/gendir_test common/io_test common/manifest_lists_test common/manifest_test \
+	common/proto_test common/request_test common/seal_test common/spec_test
+common_beneath_test_CFLAGS = $(common_unit_cflags)
+common_beneath_test_LDADD = $(common_unit_libs)
+common_conf_test_CFLAGS = $(common_unit_cflags)
+common_conf_test_LDADD = $(common_unit_libs)
+common_err_test_CFLAGS = $(common_unit_cflags)
+common_err_test_LDADD = $(common_unit_libs)
+common_event_test_CFLAGS = $(common_unit_cflags)
+common_event_test_LDADD = $(common_unit_libs)
+common_facts_test_CFLAGS = $(common_unit_cflags)
+common_facts_test_LDADD = $(common_unit_libs)
+common_gendir_job_test_CFLAGS = $(common_unit_cflags)
+common_gendir_job_test_LDADD = $(common_unit_libs)
+common_gendir_test_CFLAGS = $(common_unit_cflags)
+common_gendir_test_LDADD = $(common_unit_libs)
+common_io_test_CFLAGS = $(common_unit_cflags)
+common_io_test_LDADD = $(common_unit_libs)
+common_manifest_lists_test_CFLAGS = $(common_unit_cflags)
+common_manifest_lists_test_LDADD = $(common_unit_libs)
+common_manifest_test_CFLAGS = $(common_unit_cflags)
+common_manifest_test_LDADD = $(common_unit_libs)
+common_proto_test_CFLAGS = $(common_unit_cflags)
+common_proto_test_LDADD = $(common_unit_libs)
+common_request_test_CFLAGS = $(common_unit_cflags)
+common_request_test_LDADD = $(common_unit_libs)
+common_seal_test_CFLAGS = $(common_unit_cflags)
+common_seal_test_LDADD = $(common_unit_libs) $(MUNGE_LIBS)
+common_spec_test_CFLAGS = $(common_unit_cflags)
+common_spec_test_LDADD = $(common_unit_libs)
+endif

@@ -221,7 +221,6 @@ static void look_at_request(int dirfd, const char *name, void *arg)
     struct oldest *best = arg;
     struct request r;
     struct stat st;
-    json_t *o;
     char id[33];
     int rc = -1;
 
@@ -231,7 +230,8 @@ static void look_at_request(int dirfd, const char *name, void *arg)
     }
     errno = EBADMSG;
     if (parse_name(name, id)) {
-        o = read_json(dirfd, name, &st, NULL);
+        json_t *o = read_json(dirfd, name, &st, NULL);
+
         if (o) {
             rc = decode_request(o, id, &r);
             json_decref(o);
@@ -257,7 +257,6 @@ static void look_at_request(int dirfd, const char *name, void *arg)
 int request_take(int taskfd, uid_t uid, struct request *r, struct err *err)
 {
     struct oldest best = {.uid = uid};
-    char name[NAME_BYTES];
     int fd = open_sub(taskfd, REQUEST_DIR, false, err);
     int rc;
 
@@ -265,6 +264,8 @@ int request_take(int taskfd, uid_t uid, struct request *r, struct err *err)
         return errno == ENOENT ? 0 : err_prefix(err, "request");
     rc = each_name(fd, look_at_request, &best, err);
     if (rc == 0 && best.found) {
+        char name[NAME_BYTES];
+
         snprintf(name, sizeof name, "%s.json", best.request.id);
         rc = 1;
         /* One that stays would be taken for ever. */
@@ -284,7 +285,7 @@ int answer_put(int taskfd, const struct answer *a, struct err *err)
     char text[sizeof a->text];
     int fd, rc;
 
-    if (!id_ok(a->id) || !jsonread_printable(a->verb, sizeof a->verb) ||
+    if (!id_ok(a->id) || !jsonread_printable(a->verb, sizeof a->verb) || !one_of(a->verb, verbs) ||
         !jsonread_printable(a->state, sizeof a->state) || !one_of(a->state, states) ||
         !jsonread_printable(a->generation, sizeof a->generation) || !generation_ok(a->generation) ||
         strnlen(a->text, sizeof text) == sizeof text || a->raw_bytes > INT64_MAX ||
@@ -315,7 +316,7 @@ static int decode_answer(const json_t *o, const char *id, struct answer *out, st
 
     memset(&a, 0, sizeof a);
     if (json_object_size(o) == 9 && copy_text(o, "id", a.id, sizeof a.id) && !strcmp(a.id, id) &&
-        copy_text(o, "verb", a.verb, sizeof a.verb) &&
+        copy_text(o, "verb", a.verb, sizeof a.verb) && one_of(a.verb, verbs) &&
         copy_text(o, "state", a.state, sizeof a.state) && one_of(a.state, states) &&
         copy_text(o, "generation", a.generation, sizeof a.generation) &&
         generation_ok(a.generation) && copy_text(o, "text", a.text, sizeof a.text) &&

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/criurun.h"
+
+#include "common/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 5000
+
+static void child(const char *criu, int out)
+{
+    char *argv[] = {(char[]){"criu"}, (char[]){"--version"}, NULL};
+    char *envp[] = {NULL};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (null >= 0 && dup2(null, 0) >= 0 && dup2(out, 1) >= 0 && dup2(null, 2) >= 0 &&
+        syscall(SYS_close_range, 3U, ~0U, 0) == 0)
+        execve(criu, argv, envp);
+    _exit(127);
+}
+
+/* The first PATIENCE_MS of its output; a criu that does not end in that time is killed. */
+static size_t collect(pid_t pid, int fd, char *buf, size_t size)
+{
+    size_t len = 0;
+
+    while (len + 1 < size) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        ssize_t n;
+
+        if (poll(&p, 1, PATIENCE_MS) <= 0)
+            break;
+        n = read(fd, buf + len, size - 1 - len);
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+    }
+    buf[len] = '\0';
+    /* Our child and not yet reaped: the pid is its own. */
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return len;
+}
+
+void criurun_version(const char *criu, char *text, size_t size)
+{
+    static const char key[] = "Version: ";
+    char buf[512];
+    const char *at = NULL;
+    int out[2];
+    pid_t pid;
+
+    snprintf(text, size, "unknown");
+    if (pipe2(out, O_CLOEXEC) < 0)
+        return;
+    pid = fork();
+    if (pid == 0)
+        child(criu, out[1]);
+    io_close(&out[1]);
+    if (pid > 0 && collect(pid, out[0], buf, sizeof buf) > 0)
+        at = strstr(buf, key);
+    io_close(&out[0]);
+    if (at) {
+        at += sizeof key - 1;
+        snprintf(text, size, "%.*s", (int)strcspn(at, "\n "), at);
+        err_clean(text);
+    }
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/spec.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* cmocka.h wants those before it */
+#include <cmocka.h>
+
+static void malformed_times(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        ":",
+        "-",
+        "1:",
+        ":1",
+        "1-",
+        "-1",
+        "1::2",
+        "1:2:3:4",
+        "1-2:3:4:5",
+        "1-2-3",
+        "1:2-3",
+        " 1",
+        "1 ",
+        "1m",
+        "1.5",
+        "0x10",
+        "+1",
+        "1:-2",
+        "99999999999999999999",
+        "5256001",
+        "3651-0",
+        "1:2:3600000000",
+        "UNLIMITED",
+    };
+    uint32_t v = 77;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (spec_parse_time(bad[i], &v))
+            fail_msg("accepted: '%s'", bad[i]);
+        assert_int_equal(v, 77);
+    }
+}
+
+static void times_as_slurm_takes_them(void **state)
+{
+    static const struct {
+        const char *text;
+        uint32_t seconds;
+    } good[] = {
+        {"0", 0},
+        {"1", 60},
+        {"90", 5400},
+        {"0:05", 5},
+        {"2:30", 150},
+        {"0:90", 90},
+        {"1:00:00", 3600},
+        {"12:34:56", 45296},
+        {"1-0", 86400},
+        {"1-2", 93600},
+        {"1-2:3", 93780},
+        {"1-2:3:4", 93784},
+        {"0-0:0:7", 7},
+        {"5256000", 315360000},
+        {"3650-0", 315360000},
+    };
+    uint32_t v;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_true(spec_parse_time(good[i].text, &v));
+        assert_int_equal(v, good[i].seconds);
+    }
+}
+
+static void compress(void **state)
+{
+    static const char *const bad[] = {"",      "zst",  "zstd:", "zstd:0", "zstd:20", "zstd:1x",
+                                      "zstd1", "gzip", "ZSTD",  "none:1", "zstd:-1", "zstd: 1"};
+    enum facts_compress c;
+    int level;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (spec_parse_compress(bad[i], &c, &level))
+            fail_msg("accepted: '%s'", bad[i]);
+    assert_true(spec_parse_compress("none", &c, &level));
+    assert_int_equal(c, COMPRESS_NONE);
+    assert_in_range(level, 1, 19); /* facts want one in range all the same */
+    assert_true(spec_parse_compress("zstd", &c, &level));
+    assert_int_equal(c, COMPRESS_ZSTD);
+    assert_int_equal(level, 1);
+    assert_true(spec_parse_compress("zstd:19", &c, &level));
+    assert_int_equal(level, 19);
+}
+
+static void refused_with_the_piece_and_what_is_allowed(void **state)
+{
+    static const struct {
+        const char *text, *piece, *allowed;
+    } bad[] = {
+        {"abc", "'abc'", "keep=1..100"},
+        {"5,abc", "'abc'", "isolation=private|host"},
+        {"interval=x", "'interval=x'", "a time"},
+        {"keep=0", "'keep=0'", "1..100"},
+        {"keep=101", "'keep=101'", "1..100"},
+        {"keep=", "'keep='", "1..100"},
+        {"keep=2x", "'keep=2x'", "1..100"},
+        {"keep=-1", "'keep=-1'", "1..100"},
+        {"keep=4294967298", "'keep=4294967298'", "1..100"},
+        {"compress=lz4", "'compress=lz4'", "zstd:1..19"},
+        {"isolation=none", "'isolation=none'", "private or host"},
+        {"Keep=2", "'Keep=2'", "keep=1..100"},
+        {"kee=2", "'kee=2'", "keep=1..100"},
+        {"keep2=2", "'keep2=2'", "keep=1..100"},
+        {"=2", "'=2'", "keep=1..100"},
+        {",", "''", "keep=1..100"},
+        {"5,", "''", "keep=1..100"},
+        {"5,,keep=2", "''", "keep=1..100"},
+        {"5 ,keep=2", "'5 '", "keep=1..100"},
+        {"0", "'0'", "interval=0"},
+        {"0:00", "'0:00'", "interval=0"},
+        {"5,6", "'6'", "interval is given twice"},
+        {"5,interval=6", "'interval=6'", "interval is given twice"},
+        {"keep=2,keep=2", "'keep=2'", "keep is given twice"},
+        {"\033[2J", "'?[2J'", "keep=1..100"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct spec s, before;
+        struct err e = {""};
+
+        memset(&s, 0x5a, sizeof s);
+        before = s;
+        errno = 0;
+        if (spec_parse(bad[i].text, &s, &e) != -1)
+            fail_msg("accepted: '%s'", bad[i].text);
+        assert_int_equal(errno, EINVAL);
+        assert_memory_equal(&s, &before, sizeof s);
+        if (!strstr(e.text, bad[i].piece) || !strstr(e.text, bad[i].allowed))
+            fail_msg("'%s' -> %s", bad[i].text, e.text);
+    }
+}
+
+static void too_long(void **state)
+{
+    char big[5000];
+    struct spec s;
+    struct err e = {""};
+
+    (void)state;
+    memset(big, '1', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    assert_int_equal(spec_parse(big, &s, &e), -1);
+    assert_non_null(strstr(e.text, "allowed:"));
+    for (size_t i = 0; i + 1 < sizeof big; i++)
+        big[i] = ',';
+    assert_int_equal(spec_parse(big, &s, &e), -1);
+}
+
+static void bare_option(void **state)
+{
+    static const char *const bare[] = {NULL, "", "(null)"};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct spec s;
+
+        memset(&s, 0xff, sizeof s);
+        assert_int_equal(spec_parse(bare[i], &s, NULL), 0);
+        assert_false(s.has_interval || s.has_keep || s.has_compress || s.has_isolation);
+    }
+}
+
+static void everything_at_once(void **state)
+{
+    struct spec s;
+
+    (void)state;
+    assert_int_equal(spec_parse("0:05,keep=100,compress=zstd:3,isolation=host", &s, NULL), 0);
+    assert_true(s.has_interval && s.has_keep && s.has_compress && s.has_isolation);
+    assert_int_equal(s.interval, 5);
+    assert_int_equal(s.keep, 100);
+    assert_int_equal(s.compress, COMPRESS_ZSTD);
+    assert_int_equal(s.compress_level, 3);
+    assert_int_equal(s.isolation, ISOLATION_HOST);
+
+    assert_int_equal(spec_parse("isolation=private,30", &s, NULL), 0);
+    assert_true(s.has_interval);
+    assert_false(s.has_keep);
+    assert_int_equal(s.interval, 1800);
+    assert_int_equal(s.isolation, ISOLATION_PRIVATE);
+}
+
+static void zero_must_be_spelt_out(void **state)
+{
+    struct spec s;
+
+    (void)state;
+    assert_int_equal(spec_parse("interval=0", &s, NULL), 0);
+    assert_true(s.has_interval);
+    assert_int_equal(s.interval, 0);
+    assert_int_equal(spec_parse("0:01", &s, NULL), 0);
+    assert_int_equal(s.interval, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(malformed_times),
+        cmocka_unit_test(times_as_slurm_takes_them),
+        cmocka_unit_test(compress),
+        cmocka_unit_test(refused_with_the_piece_and_what_is_allowed),
+        cmocka_unit_test(too_long),
+        cmocka_unit_test(bare_option),
+        cmocka_unit_test(everything_at_once),
+        cmocka_unit_test(zero_must_be_spelt_out),
+    };
+
+    return cmocka_run_group_tests_name("spec", tests, NULL, NULL);
+}
