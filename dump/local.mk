@@ -1,0 +1,28 @@
+helper_PROGRAMS += dump/dump
+dump_dump_SOURCES = dump/dump.c
+dump_dump_LDADD = libdump.la libcriurun.la libcrimg.la libimage.la libhelper.la libcommon.la
+
+# All of it but main, so that the unit tests can have it.
+noinst_LTLIBRARIES += libdump.la
+libdump_la_SOURCES = \
+	dump/capture.c dump/capture.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
+	dump/pack.c dump/pack.h dump/target.c dump/target.h dump/watchdog.c dump/watchdog.h
+libdump_la_CFLAGS = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS)
+libdump_la_LIBADD = $(ZSTD_LIBS) $(CRYPTO_LIBS) $(PROTOBUF_C_LIBS) -lpthread
+dump/libdump_la-capture.lo dump/libdump_la-images.lo: common/criu.pb-c.h
+
+# Preloaded into criu, and its plugin: they run in criu's process, which a sanitizer's runtime would break.
+helper_LTLIBRARIES += criu-shim.la
+criu_shim_la_SOURCES = dump/criu-shim.c
+criu_shim_la_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+criu_shim_la_LDFLAGS = $(HARDEN_LDFLAGS) -module -avoid-version -shared
+criuplugindir = $(helperdir)/criu-plugins
+criuplugin_LTLIBRARIES = ckpt-criu.la
+ckpt_criu_la_SOURCES = dump/criu-plugin.c
+ckpt_criu_la_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
+ckpt_criu_la_LDFLAGS = $(HARDEN_LDFLAGS) -module -avoid-version -shared
+
+# Runs a helper as the keeper does, without Slurm: for the system tests.
+noinst_PROGRAMS += t/helpers/run-helper
+t_helpers_run_helper_SOURCES = t/helpers/run-helper.c
+t_helpers_run_helper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dump/capture.h"
+
+#include "common/crimg.h"
+#include "common/criu.pb-c.h"
+#include "common/io.h"
+#include "common/manifest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PIPE_BYTES (1 << 20)
+#define REQUEST_MAX 512u /* of the message; a name has at most CRIMG_NAME_MAX bytes */
+#define OPEN_MAX 4096u   /* pipes at once */
+
+enum { AT_RUN = 0, AT_STREAM = CRIURUN_NFDS, AT_PACK, AT_CANCEL, AT_RESULT, AT_PIPES };
+
+/* One image on its way. */
+struct flow {
+    int fd;
+    char name[CRIMG_NAME_MAX + 1];
+    struct image *image;      /* small: into memory */
+    bool bulk;                /* into the pack */
+    struct pack_frame *frame; /* being filled; NULL: a new one is needed.  Neither: dropped */
+};
+
+/* Reads on the socket stop at the byte that carries a descriptor, so requests are taken piecewise. */
+enum stage { LENGTH, MESSAGE, DESCRIPTOR };
+
+struct capture {
+    const struct capture_opts *o;
+    int stream;
+    enum stage stage;
+    uint8_t buf[REQUEST_MAX];
+    size_t have, want;
+    char name[CRIMG_NAME_MAX + 1];
+    struct flow *flows;
+    size_t n, room;
+    struct pollfd *fds;
+    uint8_t *scratch;
+    bool starving;  /* a bulk image waits for a frame */
+    bool truncated; /* the stream ended inside a request */
+};
+
+int64_t capture_now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int grow_flows(struct capture *c, struct err *err)
+{
+    size_t room = c->room ? 2 * c->room : 64;
+    struct flow *flows;
+    struct pollfd *fds;
+
+    if (c->n < c->room)
+        return 0;
+    if (room > OPEN_MAX) {
+        errno = EMFILE;
+        return err_set(err, "CRIU has more than %u images open at once", OPEN_MAX);
+    }
+    flows = realloc(c->flows, room * sizeof *flows);
+    if (flows)
+        c->flows = flows;
+    fds = realloc(c->fds, (AT_PIPES + room) * sizeof *fds);
+    if (fds)
+        c->fds = fds;
+    if (!flows || !fds)
+        return err_sys(err, "capture");
+    c->room = room;
+    return 0;
+}
+
+static int open_flow(struct capture *c, int fd, struct err *err)
+{
+    struct flow f = {.fd = fd};
+    struct crimg_name parsed;
+
+    memcpy(f.name, c->name, sizeof f.name);
+    if (crimg_parse_name(f.name, &parsed)) {
+        f.bulk = parsed.kind == CRIMG_BULK;
+        if (!f.bulk) {
+            f.image = images_add(c->o->images, f.name, err);
+            if (!f.image)
+                return -1;
+        }
+    } else if (!crimg_ignored(f.name)) {
+        errno = ENOTSUP;
+        return err_set(err, "CRIU offers %s, an image of a kind that is not restored: the tree uses "
+                            "something that is not supported, or this CRIU is too new", f.name);
+    }
+    /* Larger pipes mean fewer turns; the user's limit on pipe memory may forbid it. */
+    (void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return err_sys(err, "pipe of %s", f.name);
+    c->flows[c->n++] = f;
+    return 0;
+}
+
+static void expect(struct capture *c, enum stage stage, size_t bytes)
+{
+    c->stage = stage;
+    c->have = 0;
+    c->want = bytes;
+}
+
+static int take_name(struct capture *c, struct err *err)
+{
+    ImgStreamerRequestEntry *e = img_streamer_request_entry__unpack(NULL, c->want, c->buf);
+    size_t len = e ? strlen(e->filename) : 0;
+    bool ok = e && len > 0 && len <= CRIMG_NAME_MAX;
+
+    if (ok)
+        memcpy(c->name, e->filename, len + 1);
+    else
+        errno = EBADMSG, err_set(err, "CRIU's request cannot be read");
+    if (e)
+        img_streamer_request_entry__free_unpacked(e, NULL);
+    return ok ? 0 : -1;
+}
+
+static int take_piece(struct capture *c, int fd, struct err *err)
+{
+    uint32_t len;
+
+    switch (c->stage) {
+    case LENGTH:
+        len = crimg_get32(c->buf);
+        if (len == 0 || len > REQUEST_MAX) {
+            errno = EBADMSG;
+            return err_set(err, "CRIU's request has %u bytes", len);
+        }
+        expect(c, MESSAGE, len);
+        return 0;
+    case MESSAGE:
+        if (take_name(c, err) < 0)
+            return -1;
+        expect(c, DESCRIPTOR, 1);
+        return 0;
+    default:
+        if (fd < 0) {
+            errno = EBADMSG;
+            return err_set(err, "CRIU sent no descriptor for %s", c->name);
+        }
+        if (grow_flows(c, err) < 0 || open_flow(c, fd, err) < 0) {
+            io_close(&fd);
+            return -1;
+        }
+        expect(c, LENGTH, 4);
+        return 0;
+    }
+}
+
+/* One recvmsg; *fd is a descriptor that came along, or -1. */
+static ssize_t receive(struct capture *c, int *fd)
+{
+    union {
+        char buf[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = {c->buf + c->have, c->want - c->have};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct cmsghdr *cmsg;
+    ssize_t n;
+
+    msg.msg_control = control.buf;
+    msg.msg_controllen = sizeof control.buf;
+    do
+        n = recvmsg(c->stream, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    *fd = -1;
+    cmsg = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+    if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
+        cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(fd, CMSG_DATA(cmsg), sizeof(int));
+    return n;
+}
+
+static int serve_stream(struct capture *c, struct err *err)
+{
+    for (;;) {
+        int fd;
+        ssize_t n = receive(c, &fd);
+
+        if (n < 0)
+            return errno == EAGAIN ? 0 : err_sys(err, "CRIU's stream");
+        if (n == 0) {
+            /* Mostly criu has failed, and its exit status and log tell more. */
+            c->truncated = c->stage != LENGTH || c->have != 0;
+            io_close(&c->stream);
+            return 0;
+        }
+        c->have += (size_t)n;
+        if (fd >= 0 && c->stage != DESCRIPTOR) {
+            io_close(&fd);
+            errno = EBADMSG;
+            return err_set(err, "CRIU sent a descriptor out of turn");
+        }
+        if (c->have == c->want && take_piece(c, fd, err) < 0)
+            return -1;
+    }
+}
+
+static void submit(struct capture *c, struct flow *f)
+{
+    if (!f->frame)
+        return;
+    pack_submit(c->o->pack, f->frame);
+    f->frame = NULL;
+    c->starving = false;
+}
+
+/* All frames may lie half filled with other images: then the fullest goes off as it is. */
+static void submit_fullest(struct capture *c)
+{
+    struct flow *best = NULL;
+
+    for (size_t i = 0; i < c->n; i++)
+        if (c->flows[i].frame && (!best || c->flows[i].frame->len > best->frame->len))
+            best = &c->flows[i];
+    if (best)
+        submit(c, best);
+}
+
+/* Where the next bytes of f go; NULL: nowhere yet. */
+static uint8_t *place(struct capture *c, struct flow *f, size_t *room)
+{
+    bool idle;
+
+    *room = MANIFEST_FRAME_MAX;
+    if (!f->bulk)
+        return c->scratch;
+    if (!f->frame) {
+        f->frame = pack_get(c->o->pack, &idle);
+        if (!f->frame) {
+            c->starving = true;
+            if (idle)
+                submit_fullest(c);
+            return NULL;
+        }
+        memcpy(f->frame->image, f->name, sizeof f->name);
+    }
+    *room = MANIFEST_FRAME_MAX - f->frame->len;
+    return f->frame->raw + f->frame->len;
+}
+
+/* Read once what is in the pipe. */
+static int serve_flow(struct capture *c, struct flow *f, struct err *err)
+{
+    size_t room;
+    uint8_t *to = place(c, f, &room);
+    ssize_t n;
+
+    if (!to)
+        return 0;
+    do
+        n = read(f->fd, to, room);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == EAGAIN ? 0 : err_sys(err, "pipe of %s", f->name);
+    if (n == 0) {
+        submit(c, f);
+        io_close(&f->fd);
+        return 0;
+    }
+    if (f->bulk) {
+        f->frame->len += (size_t)n;
+        if (f->frame->len == MANIFEST_FRAME_MAX)
+            submit(c, f);
+        return 0;
+    }
+    return f->image ? images_append(c->o->images, f->image, to, (size_t)n, err) : 0;
+}
+
+static void drop_ended(struct capture *c)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < c->n; i++)
+        if (c->flows[i].fd >= 0)
+            c->flows[kept++] = c->flows[i];
+    c->n = kept;
+}
+
+static int check_others(struct capture *c, struct err *err)
+{
+    if (c->fds[AT_PACK].revents)
+        pack_clear_event(c->o->pack);
+    if (pack_failed(c->o->pack, err) < 0)
+        return -1;
+    if (c->fds[AT_CANCEL].revents) {
+        errno = ECANCELED;
+        return err_set(err, "cancelled");
+    }
+    if (c->fds[AT_RESULT].revents & (POLLERR | POLLHUP)) {
+        errno = EPIPE;
+        return err_set(err, "the keeper is gone");
+    }
+    if (capture_now_ms() >= c->o->deadline) {
+        errno = ETIMEDOUT;
+        return err_set(err, "the checkpoint did not end within the time limit for one");
+    }
+    return 0;
+}
+
+static int wait_events(struct capture *c, struct err *err)
+{
+    int64_t left = c->o->deadline - capture_now_ms();
+
+    criurun_pollfds(c->o->run, c->fds + AT_RUN);
+    c->fds[AT_STREAM] = (struct pollfd){.fd = c->stream, .events = POLLIN};
+    c->fds[AT_PACK] = (struct pollfd){.fd = pack_eventfd(c->o->pack), .events = POLLIN};
+    c->fds[AT_CANCEL] = (struct pollfd){.fd = c->o->cancel_fd, .events = POLLIN};
+    c->fds[AT_RESULT] = (struct pollfd){.fd = c->o->result_fd};
+    for (size_t i = 0; i < c->n; i++) {
+        /* Without a place for its bytes a readable pipe would only make us spin. */
+        bool held = c->flows[i].bulk && !c->flows[i].frame && c->starving;
+
+        c->fds[AT_PIPES + i] =
+            (struct pollfd){.fd = held ? -1 : c->flows[i].fd, .events = POLLIN};
+    }
+    if (poll(c->fds, AT_PIPES + c->n, left < 0 ? 0 : left > 60000 ? 60000 : (int)left) < 0 &&
+        errno != EINTR)
+        return err_sys(err, "poll");
+    return 0;
+}
+
+/* 1: criu has ended and everything is in. */
+static int turn(struct capture *c, struct err *err)
+{
+    size_t n = c->n;
+    int ended;
+
+    if (wait_events(c, err) < 0 || check_others(c, err) < 0)
+        return -1;
+    if (c->fds[AT_PACK].revents)
+        c->starving = false;
+    /* In this order: criu's end is looked at before its last bytes are read, not after. */
+    ended = criurun_pump(c->o->run);
+    if (c->stream >= 0 && serve_stream(c, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (c->fds[AT_PIPES + i].revents && serve_flow(c, &c->flows[i], err) < 0)
+            return -1;
+    drop_ended(c);
+    return ended && c->n == 0 && c->stream < 0;
+}
+
+static int criu_result(const struct capture *c, struct err *err)
+{
+    const struct criurun *run = c->o->run;
+    char why[384];
+
+    if (criurun_exit_status(run) == 0) {
+        if (!c->truncated)
+            return 0;
+        errno = EBADMSG;
+        return err_set(err, "CRIU's stream ended inside a request");
+    }
+    criurun_explain(run, why, sizeof why);
+    errno = EIO;
+    return err_set(err, "%s", why);
+}
+
+/* Closing our ends makes each of criu's writes fail; it then cleans up and ends. */
+static void close_all(struct capture *c)
+{
+    int saved = errno;
+
+    io_close(&c->stream);
+    for (size_t i = 0; i < c->n; i++) {
+        struct flow *f = &c->flows[i];
+
+        if (f->frame) {
+            f->frame->len = 0;
+            submit(c, f);
+        }
+        io_close(&f->fd);
+    }
+    c->n = 0;
+    errno = saved;
+}
+
+static void end_criu(struct criurun *run, struct err *err)
+{
+    int saved = errno;
+
+    if (!criurun_wait(run, CAPTURE_GRACE_MS)) {
+        criurun_kill(run);
+        (void)criurun_wait(run, 2000);
+        if (err) {
+            size_t len = strlen(err->text);
+
+            if (len < sizeof err->text)
+                strncat(err->text, "; criu did not end by itself and was killed, which the job may not "
+                                   "survive", sizeof err->text - len - 1);
+        }
+    }
+    errno = saved;
+}
+
+int capture_run(const struct capture_opts *opts, struct err *err)
+{
+    struct capture c = {.o = opts, .stream = -1};
+    int rc = -1;
+
+    c.stream = criurun_take_stream(opts->run);
+    c.scratch = malloc(MANIFEST_FRAME_MAX);
+    if (!c.scratch || grow_flows(&c, NULL) < 0) {
+        err_sys(err, "capture");
+    } else {
+        expect(&c, LENGTH, 4);
+        do
+            rc = turn(&c, err);
+        while (rc == 0);
+        rc = rc == 1 ? criu_result(&c, err) : -1;
+    }
+    if (rc < 0) {
+        close_all(&c);
+        end_criu(opts->run, err);
+    }
+    free(c.scratch);
+    free(c.flows);
+    free(c.fds);
+    return rc;
+}

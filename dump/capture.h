@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * capture - the server of CRIU's streaming protocol at a dump.
+ *
+ * CRIU asks over the stream socket (u32 little-endian length, ImgStreamerRequestEntry, then one byte with one
+ * descriptor, the reading end of a pipe); the image's bytes come through that pipe until its end.
+ * Many pipes are open at once.  CRIU closes the socket when the tree runs again (or is left stopped) and
+ * no image will follow.  Source: CRIU 4.2, img-streamer.c, image.c.
+ */
+#ifndef DUMP_CAPTURE_H
+#define DUMP_CAPTURE_H
+
+#include "common/criurun.h"
+#include "common/err.h"
+#include "dump/images.h"
+#include "dump/pack.h"
+
+#include <stdint.h>
+
+struct capture_opts {
+    struct criurun *run;
+    struct images *images;
+    struct pack *pack;
+    int cancel_fd;    /* readable: give up (ECANCELED) */
+    int result_fd;    /* a pipe's writing end: its reader is gone: give up (EPIPE) */
+    int64_t deadline; /* CLOCK_MONOTONIC milliseconds: give up (ETIMEDOUT) */
+};
+
+/* After criurun_go: take everything in until criu has ended.  0: criu ended well and all images came to
+ * their end; what is bulk has been submitted to the pack (not: written).
+ *
+ * -1: the text is the cause.  criu is ended then: the stream is closed first, so that it fails by
+ * itself, takes its code out of the tree and lets it run; only when it has not done so within
+ * CAPTURE_GRACE_MS is it killed, and the text says so. */
+int capture_run(const struct capture_opts *opts, struct err *err);
+
+#define CAPTURE_GRACE_MS 20000
+
+int64_t capture_now_ms(void);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * criu-shim.so - preloaded into criu: its streamer is a socket that it inherited, not one that it finds
+ * by name.
+ *
+ * With --stream CRIU 4.2 connects to IMAGE_DIR/streamer-capture.sock (dump) or streamer-serve.sock
+ * (restore) and looks at no peer.  In a directory of the job's user any process of that user could put
+ * its own socket there.  Here the first such connect() is answered with the descriptor named by
+ * CKPT_STREAM_FD; every other one is the kernel's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int connect(int fd, const struct sockaddr *addr, socklen_t len);
+
+static int stream_fd = -1;
+
+/* When memory runs out, the kernel is to take criu and not the job.  criu is dumpable by now, the
+ * helper that started it is not and cannot do this from outside.  At a restore the job inherits the
+ * value until CRIU sets the one from the image, so there it is left alone. */
+static void offer_to_oom_killer(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (write(fd, "1000", 4) < 0)
+        errno = 0; /* only a preference */
+    close(fd);
+}
+
+__attribute__((constructor)) static void shim_init(void)
+{
+    const char *number = getenv("CKPT_STREAM_FD");
+
+    if (number && *number >= '3' && *number <= '9' && !number[1])
+        stream_fd = *number - '0';
+    if (getenv("CKPT_OOM"))
+        offer_to_oom_killer();
+    unsetenv("CKPT_STREAM_FD");
+    unsetenv("CKPT_OOM");
+    unsetenv("LD_PRELOAD");
+}
+
+static int ends_with(const char *s, size_t len, const char *tail)
+{
+    size_t n = strlen(tail);
+
+    return len >= n && !memcmp(s + len - n, tail, n);
+}
+
+static int is_streamer(const struct sockaddr *addr, socklen_t len)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)addr;
+    size_t off = offsetof(struct sockaddr_un, sun_path), n;
+
+    if (len <= off || len > sizeof *un || addr->sa_family != AF_UNIX)
+        return 0;
+    n = strnlen(un->sun_path, len - off);
+    return ends_with(un->sun_path, n, "/streamer-capture.sock") ||
+           ends_with(un->sun_path, n, "/streamer-serve.sock");
+}
+
+int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    if (stream_fd >= 0 && addr && is_streamer(addr, len)) {
+        int given = stream_fd;
+
+        stream_fd = -1;
+        if (dup2(given, fd) < 0)
+            return -1;
+        close(given);
+        return 0;
+    }
+    return (int)syscall(SYS_connect, fd, addr, len);
+}

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dump/pack.h"
+
+#include "common/io.h"
+#include "common/manifest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#define FLUSH_EVERY (32u << 20) /* bytes written between two rounds of page cache cleaning */
+#define INDEX_MAX (256u << 20)
+
+enum state { FREE, FILLING, QUEUED, BUSY, DONE };
+
+struct frame {
+    struct pack_frame pub; /* first: the caller's pointer is ours */
+    enum state state;
+    uint8_t *stored; /* into own or pub.raw */
+    size_t stored_len;
+    uint8_t *own;
+    char sha256[65];
+};
+
+struct pack {
+    int fd, event;
+    enum facts_compress compress;
+    int level;
+    uint64_t max_bytes;
+    size_t bound;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;  /* something was queued, or the end */
+    pthread_cond_t ready; /* a frame was done, or the end: for the writer */
+    pthread_cond_t drained;
+    bool stop;
+    int failed; /* errno of the first failure */
+    struct err err;
+
+    struct frame *frames;
+    unsigned nframes;
+    struct frame **queue; /* ring of nframes: [head, tail) submitted and not yet written */
+    uint64_t head, next, tail;
+
+    pthread_t *threads;
+    unsigned nthreads, running;
+
+    char *index;
+    size_t index_len, index_room;
+    struct pack_sums sums;
+    uint64_t flushed, cleaned;
+};
+
+static void notify(struct pack *p)
+{
+    uint64_t one = 1;
+
+    while (write(p->event, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+/* Called with the lock held; the first failure stays. */
+static void fail(struct pack *p, int error, const char *what)
+{
+    if (p->failed)
+        return;
+    p->failed = error ? error : EIO;
+    errno = p->failed;
+    err_sys(&p->err, "%s", what);
+    notify(p);
+    pthread_cond_broadcast(&p->drained);
+}
+
+static int digest(const void *data, size_t len, char hex[65])
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+    unsigned n;
+
+    if (EVP_Digest(data, len, md, &n, EVP_sha256(), NULL) != 1 || n != 32)
+        return -1;
+    for (unsigned i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", md[i]);
+    return 0;
+}
+
+static const char *squeeze(struct pack *p, struct frame *f, ZSTD_CCtx *ctx)
+{
+    f->stored = f->pub.raw;
+    f->stored_len = f->pub.len;
+    if (ctx) {
+        size_t n = ZSTD_compress2(ctx, f->own, p->bound, f->pub.raw, f->pub.len);
+
+        if (ZSTD_isError(n))
+            return "zstd cannot compress";
+        f->stored = f->own;
+        f->stored_len = n;
+    }
+    return digest(f->stored, f->stored_len, f->sha256) < 0 ? "SHA-256 failed" : NULL;
+}
+
+static ZSTD_CCtx *new_context(const struct pack *p)
+{
+    ZSTD_CCtx *ctx = ZSTD_createCCtx();
+
+    if (ctx && ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, p->level))) {
+        ZSTD_freeCCtx(ctx);
+        ctx = NULL;
+    }
+    return ctx;
+}
+
+static void *compressor(void *arg)
+{
+    struct pack *p = arg;
+    ZSTD_CCtx *ctx = p->compress == COMPRESS_ZSTD ? new_context(p) : NULL;
+
+    pthread_mutex_lock(&p->lock);
+    if (p->compress == COMPRESS_ZSTD && !ctx)
+        fail(p, ENOMEM, "zstd");
+    for (;;) {
+        struct frame *f;
+        const char *wrong = NULL;
+
+        while (!p->stop && p->next == p->tail)
+            pthread_cond_wait(&p->work, &p->lock);
+        if (p->stop)
+            break;
+        f = p->queue[p->next++ % p->nframes];
+        f->state = BUSY;
+        if (!p->failed) {
+            pthread_mutex_unlock(&p->lock);
+            wrong = squeeze(p, f, ctx);
+            pthread_mutex_lock(&p->lock);
+        }
+        if (wrong)
+            fail(p, EIO, wrong);
+        f->state = DONE;
+        pthread_cond_signal(&p->ready);
+    }
+    p->running--;
+    pthread_cond_broadcast(&p->drained);
+    pthread_mutex_unlock(&p->lock);
+    ZSTD_freeCCtx(ctx);
+    return NULL;
+}
+
+/* What was written is not read again here: start its way to the disk, and let go what has got there, so that
+ * the job's own page cache stays. */
+static void clean_cache(struct pack *p)
+{
+    uint64_t end = p->sums.stored_bytes;
+
+    if (end - p->flushed < FLUSH_EVERY)
+        return;
+    (void)sync_file_range(p->fd, (off_t)p->flushed, (off_t)(end - p->flushed),
+                          SYNC_FILE_RANGE_WRITE);
+    if (p->flushed > p->cleaned)
+        (void)posix_fadvise(p->fd, (off_t)p->cleaned, (off_t)(p->flushed - p->cleaned),
+                            POSIX_FADV_DONTNEED);
+    p->cleaned = p->flushed;
+    p->flushed = end;
+}
+
+static int index_add(struct pack *p, const struct frame *f)
+{
+    size_t line = 64 + 2 * 24 + 65 + 4;
+    int n;
+
+    if (p->index_len + line > p->index_room) {
+        size_t room = p->index_room ? 2 * p->index_room : 65536;
+        char *bigger = room <= INDEX_MAX ? realloc(p->index, room) : (errno = EFBIG, NULL);
+
+        if (!bigger)
+            return -1;
+        p->index = bigger;
+        p->index_room = room;
+    }
+    n = snprintf(p->index + p->index_len, line, "%s %zu %zu %s\n", f->pub.image, f->pub.len,
+                 f->stored_len, f->sha256);
+    if (n < 0 || (size_t)n >= line) {
+        errno = EOVERFLOW;
+        return -1;
+    }
+    p->index_len += (size_t)n;
+    return 0;
+}
+
+/* Without the lock: sums and index are the writer's until it has drained. */
+static const char *store(struct pack *p, const struct frame *f)
+{
+    if (p->max_bytes && p->sums.stored_bytes + f->stored_len > p->max_bytes) {
+        errno = EFBIG;
+        return "the checkpoint is larger than the site's MaxSize";
+    }
+    if (io_write_full(p->fd, f->stored, f->stored_len) < 0)
+        return "cannot write " MANIFEST_PAGES;
+    if (index_add(p, f) < 0)
+        return "cannot make the index";
+    p->sums.frames++;
+    p->sums.raw_bytes += f->pub.len;
+    p->sums.stored_bytes += f->stored_len;
+    clean_cache(p);
+    return NULL;
+}
+
+static void *writer(void *arg)
+{
+    struct pack *p = arg;
+
+    pthread_mutex_lock(&p->lock);
+    for (;;) {
+        struct frame *f;
+
+        while (!p->stop && (p->head == p->tail || p->queue[p->head % p->nframes]->state != DONE))
+            pthread_cond_wait(&p->ready, &p->lock);
+        if (p->stop)
+            break;
+        f = p->queue[p->head % p->nframes];
+        if (!p->failed) {
+            const char *wrong;
+            int error;
+
+            pthread_mutex_unlock(&p->lock);
+            wrong = store(p, f);
+            error = errno;
+            pthread_mutex_lock(&p->lock);
+            if (wrong)
+                fail(p, error, wrong);
+        }
+        p->head++;
+        f->pub.len = 0;
+        f->state = FREE;
+        notify(p);
+        if (p->head == p->tail)
+            pthread_cond_broadcast(&p->drained);
+    }
+    p->running--;
+    pthread_cond_broadcast(&p->drained);
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+static void release(struct pack *p)
+{
+    for (unsigned i = 0; p->frames && i < p->nframes; i++) {
+        free(p->frames[i].pub.raw);
+        free(p->frames[i].own);
+    }
+    free(p->frames);
+    free(p->queue);
+    free(p->threads);
+    free(p->index);
+    if (p->event >= 0)
+        close(p->event);
+    free(p);
+}
+
+/* Buffers are made here and not when needed: later, the job stands still. */
+static int make_frames(struct pack *p)
+{
+    p->frames = calloc(p->nframes, sizeof *p->frames);
+    p->queue = calloc(p->nframes, sizeof(struct frame *));
+    p->threads = calloc(p->nthreads + 1, sizeof *p->threads);
+    if (!p->frames || !p->queue || !p->threads)
+        return -1;
+    for (unsigned i = 0; i < p->nframes; i++) {
+        p->frames[i].pub.raw = malloc(MANIFEST_FRAME_MAX);
+        if (!p->frames[i].pub.raw)
+            return -1;
+        memset(p->frames[i].pub.raw, 0, MANIFEST_FRAME_MAX); /* page faults now, not then */
+        if (p->compress == COMPRESS_ZSTD) {
+            p->frames[i].own = malloc(p->bound);
+            if (!p->frames[i].own)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static void init_locks(struct pack *p)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->work, NULL);
+    pthread_cond_init(&p->ready, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->drained, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+static int start(struct pack *p, void *(*fn)(void *))
+{
+    int rc;
+
+    pthread_mutex_lock(&p->lock);
+    rc = pthread_create(&p->threads[p->running], NULL, fn, p);
+    if (rc == 0)
+        p->running++;
+    pthread_mutex_unlock(&p->lock);
+    if (rc == 0)
+        return 0;
+    errno = rc;
+    return -1;
+}
+
+struct pack *pack_create(int fd, unsigned threads, enum facts_compress compress, int level,
+                         uint64_t max_bytes, struct err *err)
+{
+    struct pack *p = calloc(1, sizeof *p);
+
+    if (!p) {
+        err_sys(err, "compressor");
+        return NULL;
+    }
+    p->fd = fd;
+    p->compress = compress;
+    p->level = level;
+    p->max_bytes = max_bytes;
+    p->bound = ZSTD_compressBound(MANIFEST_FRAME_MAX);
+    p->nthreads = threads;
+    p->nframes = 2 * threads + 2;
+    p->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (p->event < 0 || threads < 1 || make_frames(p) < 0) {
+        err_sys(err, "compressor with %u threads", threads);
+        release(p);
+        return NULL;
+    }
+    init_locks(p);
+    if (start(p, writer) < 0) {
+        err_sys(err, "cannot start a thread");
+        release(p);
+        return NULL;
+    }
+    for (unsigned i = 0; i < threads; i++)
+        if (start(p, compressor) < 0) {
+            err_sys(err, "cannot start a thread");
+            (void)pack_destroy(p);
+            return NULL;
+        }
+    return p;
+}
+
+struct pack_frame *pack_get(struct pack *p, bool *idle)
+{
+    struct pack_frame *got = NULL;
+
+    pthread_mutex_lock(&p->lock);
+    for (unsigned i = 0; i < p->nframes && !got; i++)
+        if (p->frames[i].state == FREE) {
+            p->frames[i].state = FILLING;
+            got = &p->frames[i].pub;
+            got->len = 0;
+        }
+    *idle = !got && p->head == p->tail;
+    pthread_mutex_unlock(&p->lock);
+    return got;
+}
+
+void pack_submit(struct pack *p, struct pack_frame *pub)
+{
+    struct frame *f = (struct frame *)(void *)pub;
+
+    pthread_mutex_lock(&p->lock);
+    if (pub->len == 0) {
+        f->state = FREE;
+    } else {
+        f->state = QUEUED;
+        p->queue[p->tail++ % p->nframes] = f;
+        pthread_cond_signal(&p->work);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+int pack_eventfd(const struct pack *p)
+{
+    return p->event;
+}
+
+void pack_clear_event(struct pack *p)
+{
+    uint64_t n;
+
+    while (read(p->event, &n, sizeof n) < 0 && errno == EINTR)
+        ;
+}
+
+int pack_failed(struct pack *p, struct err *err)
+{
+    int failed;
+
+    pthread_mutex_lock(&p->lock);
+    failed = p->failed;
+    if (failed && err)
+        *err = p->err;
+    pthread_mutex_unlock(&p->lock);
+    if (!failed)
+        return 0;
+    errno = failed;
+    return -1;
+}
+
+static struct timespec to_timespec(int64_t ms)
+{
+    return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+}
+
+int pack_finish(struct pack *p, int64_t deadline, struct err *err)
+{
+    struct timespec until = to_timespec(deadline);
+    int rc = 0;
+
+    pthread_mutex_lock(&p->lock);
+    while (!p->failed && p->head != p->tail && rc == 0)
+        rc = pthread_cond_timedwait(&p->drained, &p->lock, &until);
+    pthread_mutex_unlock(&p->lock);
+    if (pack_failed(p, err) < 0)
+        return -1;
+    if (rc != 0) {
+        errno = rc;
+        return err_set(err, "writing " MANIFEST_PAGES " did not end in time");
+    }
+    return 0;
+}
+
+const char *pack_index(const struct pack *p, size_t *len)
+{
+    *len = p->index_len;
+    return p->index ? p->index : "";
+}
+
+void pack_sums(const struct pack *p, struct pack_sums *sums)
+{
+    *sums = p->sums;
+}
+
+bool pack_destroy(struct pack *p)
+{
+    struct timespec until;
+    unsigned started;
+    int rc = 0;
+
+    if (!p)
+        return true;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += 2;
+    pthread_mutex_lock(&p->lock);
+    started = p->running;
+    p->stop = true;
+    pthread_cond_broadcast(&p->work);
+    pthread_cond_broadcast(&p->ready);
+    while (p->running > 0 && rc == 0)
+        rc = pthread_cond_timedwait(&p->drained, &p->lock, &until);
+    pthread_mutex_unlock(&p->lock);
+    if (rc != 0)
+        return false;
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(p->threads[i], NULL);
+    pthread_mutex_destroy(&p->lock);
+    release(p);
+    return true;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * pack - bulk images (memory, deleted files) into pages.zst and its index.
+ *
+ * One thread feeds frames of at most MANIFEST_FRAME_MAX raw bytes; a pool compresses and digests them;
+ * one writer puts them into the file in the order in which they were fed.  Memory is bounded: 2 frames per
+ * thread (raw and compressed), and nothing is taken in while all are in use.  The feeding thread
+ * never waits for the disk: it polls pack_eventfd() instead.
+ *
+ * index: one text line per frame in file order, "IMAGE RAW STORED SHA256\n": name of the image, its bytes
+ * in the frame, bytes of the frame in the file, digest of those.  A frame's offset is the sum of STORED
+ * before it.  An image's frames keep their order but need not be neighbours.
+ */
+#ifndef DUMP_PACK_H
+#define DUMP_PACK_H
+
+#include "common/err.h"
+#include "common/facts.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pack;
+
+struct pack_frame {
+    uint8_t *raw; /* room for MANIFEST_FRAME_MAX bytes */
+    size_t len;   /* bytes in it: the feeder's */
+    char image[64];
+};
+
+struct pack_sums {
+    uint64_t frames, raw_bytes, stored_bytes;
+};
+
+/* fd: pages.zst, open for writing, empty; stays the caller's and must outlive the pack.  threads >= 1.
+ * max_bytes: refuse to write more (0: no limit). */
+struct pack *pack_create(int fd, unsigned threads, enum facts_compress compress, int level,
+                         uint64_t max_bytes, struct err *err);
+
+/* An empty frame, or NULL when all are in use (*idle: and none of them is being worked on, so that waiting
+ * would be for ever: submit one). */
+struct pack_frame *pack_get(struct pack *p, bool *idle);
+/* Hand it over (never touched again by the caller).  An empty frame is just given back. */
+void pack_submit(struct pack *p, struct pack_frame *f);
+
+/* Readable when a frame has become free or the pack has failed; pack_clear_event() before looking. */
+int pack_eventfd(const struct pack *p);
+void pack_clear_event(struct pack *p);
+/* -1 with errno and text once a thread has failed (disk full ...): what is fed from then on is dropped. */
+int pack_failed(struct pack *p, struct err *err);
+
+/* Wait until everything submitted is in the file, at most until `deadline` (CLOCK_MONOTONIC milliseconds); ETIMEDOUT.
+ * Then: the index text, owned by the pack, and the sums. */
+int pack_finish(struct pack *p, int64_t deadline, struct err *err);
+const char *pack_index(const struct pack *p, size_t *len);
+void pack_sums(const struct pack *p, struct pack_sums *sums);
+
+/* Ends the threads; false when one of them hangs in the kernel (a dead file server) for longer than
+ * two seconds: then memory is left to it and the process should exit.  NULL is fine. */
+bool pack_destroy(struct pack *p);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * ckpt-restore.so - CRIU plugin: the last look at a restored tree before it runs.
+ *
+ * CRIU 4.2 calls the hook RESUME_DEVICES_LATE for each live process when all of them have given up
+ * the capability and are stopped at their last system call, traced by CRIU, which itself still
+ * holds it.
+ *
+ *   - CRIU gives its own capability up.  What follows, PTRACE_DETACH, needs none; and a task that
+ * runs now finds no process to take it from.
+ *   - No file of the tree may be the memory of a process.  Files are opened while a task holds the
+ *     capability, by names that the image chose and that may be symbolic links: /proc/PID/mem of
+ * CRIU (or of another CRIU of the same user) could be opened then and written to later, because
+ * access is only checked at open.  Such a tree is killed as a whole.
+ *
+ * A process that is not dumpable would hide its descriptors; restore/filter.c lets none pass, nor
+ * files in flight in a socket.  The descriptor's layout is that of CRIU's plugin interface 0.2.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+enum { STAGE_RESTORE = 2 };
+enum { HOOK_RESUME_DEVICES_LATE = 9, HOOK_COUNT };
+
+struct plugin_desc {
+    const char *name;
+    int (*init)(int stage);
+    void (*exit)(int stage, int ret);
+    unsigned version;
+    unsigned max_hooks;
+    void *hooks[HOOK_COUNT];
+};
+
+extern struct plugin_desc CR_PLUGIN_DESC;
+
+static bool dropped, refused;
+static int *seen; /* processes that have been looked at */
+static size_t nseen, room;
+
+/* "Error (" is how the helper tells an error line in CRIU's log. */
+static void complain(int pid, const char *what)
+{
+    char line[160];
+    int n = snprintf(line, sizeof line, "Error (ckpt-restore): process %d: %s\n", pid, what);
+
+    if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
+        errno = 0;
+}
+
+static int drop(void)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3], now[_LINUX_CAPABILITY_U32S_3];
+
+    memset(none, 0, sizeof none);
+    memset(now, 0xff, sizeof now);
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
+        syscall(SYS_capset, &head, none) < 0 || syscall(SYS_capget, &head, now) < 0)
+        return -1;
+    return memcmp(now, none, sizeof now) == 0 ? 0 : -1;
+}
+
+/* The tracer's death would let the others run: all go, those that are still to come too. */
+static void refuse(int pid, const char *what)
+{
+    if (!refused)
+        complain(pid, what);
+    refused = true;
+    for (size_t i = 0; i < nseen; i++)
+        kill(seen[i], SIGKILL);
+}
+
+static bool remember(int pid)
+{
+    if (nseen == room) {
+        size_t more = room ? 2 * room : 64;
+        int *bigger = realloc(seen, more * sizeof *bigger);
+
+        if (!bigger)
+            return false;
+        seen = bigger;
+        room = more;
+    }
+    seen[nseen++] = pid;
+    return true;
+}
+
+/* "/proc/17/mem", "/proc/17/task/18/mem": the kernel's own name of it, whatever link led there. */
+static bool is_memory(const char *link, const char *target)
+{
+    const char *base = strrchr(target, '/');
+    struct statfs fs;
+
+    if (!base || strncmp(base, "/mem", 4) != 0)
+        return false;
+    return statfs(link, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC;
+}
+
+/* 0: no such file; 1: there is one; -1: cannot be seen. */
+static int has_memory_open(int pid)
+{
+    char dir[40], link[320], target[4096];
+    struct dirent *e;
+    int found = 0;
+    DIR *d;
+
+    snprintf(dir, sizeof dir, "/proc/%d/fd", pid);
+    d = opendir(dir);
+    if (!d)
+        return -1;
+    while (found == 0 && (errno = 0, e = readdir(d))) {
+        ssize_t n;
+
+        if (*e->d_name == '.')
+            continue;
+        snprintf(link, sizeof link, "%s/%s", dir, e->d_name);
+        n = readlink(link, target, sizeof target - 1);
+        if (n < 0) {
+            found = -1;
+            break;
+        }
+        target[n] = '\0';
+        found = is_memory(link, target);
+    }
+    if (!e && errno)
+        found = -1;
+    closedir(d);
+    return found;
+}
+
+static int resume_devices_late(int pid)
+{
+    int found;
+
+    if (!remember(pid)) {
+        kill(pid, SIGKILL);
+        refuse(pid, "no memory to look at it");
+        return -ENOTSUP;
+    }
+    if (!dropped && drop() < 0)
+        refuse(pid, "CRIU's capability cannot be given up");
+    dropped = true;
+    if (refused) {
+        kill(pid, SIGKILL);
+        return -ENOTSUP;
+    }
+    found = has_memory_open(pid);
+    if (found != 0)
+        refuse(pid, found > 0 ? "has the memory of a process open (/proc/PID/mem): not restored"
+                              : "its open files cannot be seen");
+    return -ENOTSUP; /* "nothing of mine" */
+}
+
+static int plugin_init(int stage)
+{
+    if (stage != STAGE_RESTORE)
+        CR_PLUGIN_DESC.hooks[HOOK_RESUME_DEVICES_LATE] = NULL;
+    return 0;
+}
+
+static void plugin_exit(int stage, int ret)
+{
+    (void)stage;
+    (void)ret;
+}
+
+struct plugin_desc CR_PLUGIN_DESC = {
+    .name = "ckpt-restore",
+    .init = plugin_init,
+    .exit = plugin_exit,
+    .version = 2u << 8, /* 0.2.0 */
+    .max_hooks = HOOK_COUNT,
+    .hooks = {[HOOK_RESUME_DEVICES_LATE] = (void *)(uintptr_t)resume_devices_late},
+};

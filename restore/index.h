@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * index - where the bulk images lie in pages.zst.
+ *
+ * The file has one line per frame, in file order: "IMAGE RAW STORED SHA256\n" (doc/format.md).  The
+ * frames of one image need not follow each other, but are in the order of the image's bytes.
+ */
+#ifndef RESTORE_INDEX_H
+#define RESTORE_INDEX_H
+
+#include "common/crimg.h"
+#include "common/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define INDEX_MAX_BYTES (256u << 20)
+#define INDEX_NONE UINT32_MAX
+
+struct frame {
+    uint64_t at;    /* in pages.zst */
+    uint64_t start; /* of its raw bytes in the image */
+    uint32_t raw, stored;
+    uint32_t next; /* frame of the same image, or INDEX_NONE */
+    uint8_t sha256[32];
+};
+
+/* Eight bytes of an image that are served as zeros whatever is stored. */
+struct blank {
+    uint64_t at; /* in the image */
+};
+
+struct bulk {
+    char name[CRIMG_NAME_MAX + 1];
+    struct crimg_name parsed;
+    uint64_t raw;         /* size of the image */
+    uint32_t first, last; /* frames */
+    struct blank *blanks;
+    size_t nblanks;
+};
+
+struct index {
+    struct frame *frames;
+    size_t nframes;
+    struct bulk *images; /* sorted by name */
+    size_t nimages;
+    uint64_t stored, raw; /* sums */
+};
+
+/* Parse; `compressed` false: every frame is stored raw.  `*ix` is untouched on failure. */
+int index_load(const char *text, size_t len, int compressed, struct index *ix, struct err *err);
+void index_free(struct index *ix);
+
+struct bulk *index_find(const struct index *ix, const char *name);
+
+/* Have the eight bytes at `at` of the image served as zeros; they must lie inside it. */
+int index_blank(struct bulk *image, uint64_t at, struct err *err);
+
+#endif

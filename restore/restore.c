@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * restore - libexec helper: bring one generation back to life.  Started by the keeper only;
+ * descriptors as in common/proto.h.
+ *
+ * The capability is held from the first line to the fork of criu's launcher, and by nobody in this
+ * process from then on: the user's directory is opened, and everything in it parsed, without it.
+ * One generation is tried; the shepherd decides whether to ask for an older one.
+ */
+#include "config.h"
+
+#include "common/criurun.h"
+#include "common/facts.h"
+#include "common/gendir.h"
+#include "common/helper.h"
+#include "common/io.h"
+#include "common/proto.h"
+#include "restore/attempt.h"
+#include "restore/filter.h"
+#include "restore/procs.h"
+#include "restore/tree.h"
+#include "restore/verify.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define PIDS_WAIT_MS 5000
+
+struct restore {
+    struct facts f;
+    struct proto_request request;
+    struct proto_reply reply;
+    struct criurun *run;
+    int64_t started;
+    int cancelfd;
+    int taskfd;
+    struct checkpoint c;
+    struct tree t;
+};
+
+static int check_identity(const struct facts *f, struct err *err)
+{
+    uid_t r, e, s;
+    gid_t rg, eg, sg;
+
+    if (getresuid(&r, &e, &s) < 0 || getresgid(&rg, &eg, &sg) < 0)
+        return err_sys(err, "getresuid");
+    errno = EPERM;
+    if (r != f->uid || e != f->uid || s != f->uid || rg != f->gid || eg != f->gid || sg != f->gid)
+        return err_set(err, "started as another user than the job's");
+    return 0;
+}
+
+/* Takes the capability.  The caller is not believed in anything but the sealed facts of root. */
+static int begin(struct restore *r, struct err *err)
+{
+    const int held = helper_caps_hold(err), why = errno;
+
+    /* Read in any case, so that there is somebody to answer. */
+    if (io_read_full(HELPER_FD_REQUEST, &r->request, sizeof r->request) < 0)
+        return err_sys(err, "request");
+    if (!proto_request_ok(&r->request) || r->request.verb != PROTO_RESTORE) {
+        errno = EPROTO;
+        return err_set(err, "malformed request");
+    }
+    proto_reply_init(&r->reply, &r->request);
+    errno = why;
+    if (held < 0 || facts_load(HELPER_FD_FACTS, true, &r->f, err) < 0)
+        return -1;
+    return check_identity(&r->f, err);
+}
+
+/* From here on a hanging filesystem ends this process, and with it the launcher that waits; once
+ * criu runs, attempt_run has a clock of its own. */
+static int drop_and_guard(struct restore *r, struct err *err)
+{
+    sigset_t term;
+
+    if (helper_caps_drop(err) < 0)
+        return -1;
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &term, NULL) < 0)
+        return err_sys(err, "signal mask");
+    r->cancelfd = signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (r->cancelfd < 0)
+        return err_sys(err, "signalfd");
+    alarm(r->f.restore_timeout);
+    return 0;
+}
+
+static int filter(struct restore *r, struct err *err)
+{
+    struct filter_rules rules;
+    int rc;
+
+    if (filter_rules_own(&rules, r->f.uid, r->f.gid, err) < 0)
+        return -1;
+    rc = filter_run(&rules, &r->c.b, &r->c.ix, &r->t, err);
+    filter_rules_free(&rules);
+    return rc;
+}
+
+/* ENOENT is only for "there is none": a file that is missing inside a generation is damage. */
+static int damaged(int error)
+{
+    return error == ENOENT ? EBADMSG : error;
+}
+
+static int load(struct restore *r, struct err *err)
+{
+    struct gendir_id id;
+    bool exact = (r->request.flags & PROTO_F_EXACT) != 0;
+
+    r->taskfd = gendir_open_task(&r->f, false, err);
+    if (r->taskfd < 0 || verify_choose(r->taskfd, r->request.generation, exact, &id, err) < 0)
+        return -1;
+    snprintf(r->reply.generation, sizeof r->reply.generation, GENDIR_NAME, id.epoch, id.sequence);
+    if (verify_open(r->taskfd, id, &r->f, &r->c, err) < 0 || filter(r, err) < 0 ||
+        tree_compare(&r->t, &r->c.m, err) < 0) {
+        errno = damaged(errno);
+        return err_prefix(err, "%s", r->reply.generation);
+    }
+    return 0;
+}
+
+static int attempt(struct restore *r, struct err *err)
+{
+    struct attempt a = {.f = &r->f,
+                        .run = r->run,
+                        .c = &r->c,
+                        .t = &r->t,
+                        .deadline = r->started + (int64_t)r->f.restore_timeout * 1000,
+                        .cancelfd = r->cancelfd};
+    struct err ignored;
+    char log[64];
+    int rc, saved;
+
+    if (procs_wait_free(r->t.ids, r->t.nids, PIDS_WAIT_MS, err) < 0)
+        return -1;
+    alarm(0);
+    rc = attempt_run(&a, err);
+    saved = errno;
+    alarm(10); /* the log is not worth more; it is written before the reply so that it can be named
+                  there */
+    snprintf(log, sizeof log, "restore-%s.log", r->reply.generation);
+    (void)criurun_save_log(r->run, r->taskfd, log, &ignored);
+    alarm(0);
+    errno = saved;
+    return rc < 0 ? err_prefix(err, "%s", r->reply.generation) : 0;
+}
+
+static void count(struct restore *r)
+{
+    struct proto_reply *reply = &r->reply;
+
+    reply->pid = r->t.procs[0].pid;
+    reply->processes = (uint32_t)r->t.n;
+    reply->raw_bytes = r->c.ix.raw;
+    for (size_t i = 0; i < r->c.b.n; i++)
+        reply->raw_bytes += r->c.b.images[i].len;
+    for (size_t i = 0; i < sizeof r->c.m.parts / sizeof r->c.m.parts[0]; i++)
+        reply->stored_bytes += r->c.m.parts[i].bytes;
+}
+
+static int restore(struct restore *r, struct err *err)
+{
+    if (begin(r, err) < 0)
+        return -1;
+    r->run = attempt_prepare(&r->f, err);
+    if (!r->run || drop_and_guard(r, err) < 0 || load(r, err) < 0 || attempt(r, err) < 0)
+        return -1;
+    count(r);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct restore r = {.cancelfd = -1, .taskfd = -1, .c = {.pagesfd = -1}};
+    struct err err = {""};
+    int error = 0;
+
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("restore (" PACKAGE_NAME ") " PACKAGE_VERSION);
+        return 0;
+    }
+    r.started = attempt_now_ms();
+    if (helper_sanitize(HELPER_FD_RESULT, &err) < 0) {
+        dprintf(STDERR_FILENO, "restore: %s\n", err.text);
+        return 1;
+    }
+    if (restore(&r, &err) < 0)
+        error = errno ? errno : EIO;
+    if (r.reply.magic != PROTO_MAGIC) { /* no request was understood: nobody to answer */
+        dprintf(STDERR_FILENO, "restore: %s\n", err.text);
+        return 1;
+    }
+    if (error)
+        proto_reply_fail(&r.reply, error, "%s", err.text);
+    r.reply.total_ms = (uint32_t)(attempt_now_ms() - r.started);
+    /* At once and without tidying: a thread may hang in a dead filesystem, and the keeper becomes
+     * the root's parent when we end. */
+    _exit(io_write_full(HELPER_FD_RESULT, &r.reply, sizeof r.reply) < 0);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "restore/unpack.h"
+
+#include "common/io.h"
+#include "common/manifest.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <zstd.h>
+
+struct unpack {
+    int fd, event;
+    bool compressed;
+    pthread_mutex_t lock;
+    pthread_cond_t work, ended;
+    bool stop;
+    struct unpack_job *first, *last; /* to do */
+    struct unpack_job *finished;
+    int failed; /* errno */
+    struct err err;
+    pthread_t *threads;
+    unsigned nthreads, running;
+};
+
+/* What a thread has for itself. */
+struct worker {
+    ZSTD_DCtx *z;
+    uint8_t *stored; /* room for the largest frame; NULL when they are not compressed */
+};
+
+static int fail(struct err *err, const struct unpack_job *job, int error, const char *why)
+{
+    errno = error;
+    return err_set(err, MANIFEST_PAGES ": %s at %" PRIu64 " (%s): %s",
+                   error == EBADMSG ? "damaged" : "unreadable", job->frame->at, job->image->name,
+                   why);
+}
+
+static int check_digest(const struct unpack_job *job, const void *data, struct err *err)
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+    unsigned n;
+
+    if (EVP_Digest(data, job->frame->stored, md, &n, EVP_sha256(), NULL) != 1)
+        return fail(err, job, EIO, "SHA-256 is not available");
+    if (n != sizeof job->frame->sha256 || memcmp(md, job->frame->sha256, n) != 0)
+        return fail(err, job, EBADMSG, "its digest differs");
+    return 0;
+}
+
+static void blank(const struct unpack_job *job, uint8_t *data)
+{
+    const uint64_t start = job->frame->start;
+
+    for (size_t i = 0; i < job->image->nblanks; i++)
+        for (uint64_t at = job->image->blanks[i].at, end = at + 8; at < end; at++)
+            if (at >= start && at - start < job->frame->raw)
+                data[at - start] = 0;
+}
+
+static int unpack_frame(const struct unpack *u, const struct worker *w, struct unpack_job *job,
+                        struct err *err)
+{
+    const struct frame *f = job->frame;
+    uint8_t *data = malloc(f->raw), *stored = u->compressed ? w->stored : data;
+    size_t n = f->raw;
+
+    if (!data || (u->compressed && (!w->z || !w->stored)))
+        fail(err, job, ENOMEM, "out of memory");
+    else if (io_pread_full(u->fd, stored, f->stored, (off_t)f->at) < 0)
+        fail(err, job, errno, strerror(errno));
+    else if (check_digest(job, stored, err) == 0) {
+        if (u->compressed)
+            n = ZSTD_decompressDCtx(w->z, data, f->raw, stored, f->stored);
+        if (n == f->raw) {
+            blank(job, data);
+            job->data = data;
+            return 0;
+        }
+        fail(err, job, EBADMSG, ZSTD_isError(n) ? ZSTD_getErrorName(n) : "too short");
+    }
+    free(data);
+    return -1;
+}
+
+static void notify(struct unpack *u)
+{
+    uint64_t one = 1;
+
+    while (write(u->event, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+static struct unpack_job *take(struct unpack *u)
+{
+    struct unpack_job *job;
+
+    while (!u->stop && !u->first)
+        pthread_cond_wait(&u->work, &u->lock);
+    if (u->stop)
+        return NULL;
+    job = u->first;
+    u->first = job->next;
+    if (!u->first)
+        u->last = NULL;
+    return job;
+}
+
+static void *work(void *arg)
+{
+    struct unpack *u = arg;
+    struct worker w = {NULL, NULL};
+    struct unpack_job *job;
+
+    if (u->compressed) {
+        w.z = ZSTD_createDCtx();
+        w.stored = malloc(ZSTD_compressBound(MANIFEST_FRAME_MAX));
+    }
+    pthread_mutex_lock(&u->lock);
+    while ((job = take(u))) {
+        struct err err = {""};
+        int error = u->failed;
+
+        pthread_mutex_unlock(&u->lock);
+        if (!error && unpack_frame(u, &w, job, &err) < 0)
+            error = errno ? errno : EIO;
+        pthread_mutex_lock(&u->lock);
+        if (error && !u->failed) {
+            u->failed = error;
+            u->err = err;
+        }
+        job->next = u->finished;
+        u->finished = job;
+        notify(u);
+    }
+    u->running--;
+    pthread_cond_broadcast(&u->ended);
+    pthread_mutex_unlock(&u->lock);
+    ZSTD_freeDCtx(w.z);
+    free(w.stored);
+    return NULL;
+}
+
+static void release(struct unpack *u)
+{
+    if (u->event >= 0)
+        close(u->event);
+    pthread_mutex_destroy(&u->lock);
+    pthread_cond_destroy(&u->work);
+    pthread_cond_destroy(&u->ended);
+    free(u->threads);
+    free(u);
+}
+
+static int start(struct unpack *u, unsigned threads)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < threads && rc == 0; i++) {
+        pthread_mutex_lock(&u->lock);
+        rc = pthread_create(&u->threads[i], NULL, work, u);
+        if (rc == 0) {
+            u->running++;
+            u->nthreads++;
+        }
+        pthread_mutex_unlock(&u->lock);
+    }
+    /* With fewer it only takes longer: the job's process limit may be tight. */
+    if (u->nthreads > 0)
+        return 0;
+    errno = rc;
+    return -1;
+}
+
+struct unpack *unpack_create(int fd, bool compressed, unsigned threads, struct err *err)
+{
+    struct unpack *u = calloc(1, sizeof *u);
+    pthread_condattr_t monotonic;
+
+    if (!u || threads < 1) {
+        free(u);
+        err_sys(err, "decompressor with %u threads", threads);
+        return NULL;
+    }
+    u->fd = fd;
+    u->compressed = compressed;
+    pthread_mutex_init(&u->lock, NULL);
+    pthread_cond_init(&u->work, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&u->ended, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    u->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    u->threads = calloc(threads, sizeof *u->threads);
+    if (u->event < 0 || !u->threads || start(u, threads) < 0) {
+        err_sys(err, "decompressor with %u threads", threads);
+        release(u);
+        return NULL;
+    }
+    return u;
+}
+
+void unpack_submit(struct unpack *u, struct unpack_job *job)
+{
+    job->data = NULL;
+    job->done = false;
+    job->next = NULL;
+    pthread_mutex_lock(&u->lock);
+    if (u->last)
+        u->last->next = job;
+    else
+        u->first = job;
+    u->last = job;
+    pthread_cond_signal(&u->work);
+    pthread_mutex_unlock(&u->lock);
+}
+
+int unpack_eventfd(const struct unpack *u)
+{
+    return u->event;
+}
+
+int unpack_collect(struct unpack *u, struct err *err)
+{
+    uint64_t count;
+    int failed;
+
+    while (read(u->event, &count, sizeof count) < 0 && errno == EINTR)
+        ;
+    pthread_mutex_lock(&u->lock);
+    while (u->finished) {
+        struct unpack_job *job = u->finished;
+
+        u->finished = job->next;
+        job->next = NULL;
+        job->done = true;
+    }
+    failed = u->failed;
+    if (failed && err)
+        *err = u->err;
+    pthread_mutex_unlock(&u->lock);
+    if (!failed)
+        return 0;
+    errno = failed;
+    return -1;
+}
+
+bool unpack_destroy(struct unpack *u)
+{
+    struct timespec until;
+    int rc = 0;
+
+    if (!u)
+        return true;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += 1;
+    pthread_mutex_lock(&u->lock);
+    u->stop = true;
+    pthread_cond_broadcast(&u->work);
+    while (u->running > 0 && rc == 0)
+        rc = pthread_cond_timedwait(&u->ended, &u->lock, &until);
+    pthread_mutex_unlock(&u->lock);
+    if (rc != 0)
+        return false;
+    for (unsigned i = 0; i < u->nthreads; i++)
+        pthread_join(u->threads[i], NULL);
+    release(u);
+    return true;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * unpack - frames of pages.zst, verified and decompressed by a pool of threads.
+ *
+ * Every byte is read once: a frame's digest is taken over what was read, and that is what is
+ * decompressed and served.  A file that changes under us can only make the digest wrong.
+ */
+#ifndef RESTORE_UNPACK_H
+#define RESTORE_UNPACK_H
+
+#include "common/err.h"
+#include "restore/index.h"
+
+#include <stdbool.h>
+
+struct unpack;
+
+/* One frame on its way.  The caller owns it; between unpack_submit and done it belongs to the pool.
+ */
+struct unpack_job {
+    const struct bulk *image;
+    const struct frame *frame;
+    uint8_t *data; /* when done: frame->raw bytes, malloc'ed, the caller's; NULL when it failed */
+    bool done;     /* written by unpack_collect only */
+    struct unpack_job *next;
+};
+
+/* fd: pages.zst, stays the caller's.  compressed: false when the frames are stored as they are. */
+struct unpack *unpack_create(int fd, bool compressed, unsigned threads, struct err *err);
+void unpack_submit(struct unpack *u, struct unpack_job *job);
+
+/* Readable when jobs have been finished. */
+int unpack_eventfd(const struct unpack *u);
+/* Clear the event and mark finished jobs done.  -1 with a text when any has failed, now or before.
+ */
+int unpack_collect(struct unpack *u, struct err *err);
+
+/* Ends the threads.  False when one hangs in the kernel (a dead file server) for over a second:
+ * then it keeps its memory and the process should exit.  Jobs still queued are not touched again.
+ * NULL is fine. */
+bool unpack_destroy(struct unpack *u);
+
+#endif
