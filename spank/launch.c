@@ -194,3 +194,22 @@ int launch_start(spank_t sp, struct err *err)
     errno = saved;
     return rc;
 }
+
+int launch_hold(spank_t sp, const struct conf *conf, const struct policy_task *task,
+                const char *why, struct err *err)
+{
+    char program[PATH_MAX + 16], cluster[64] = "", dir[PATH_MAX];
+
+    snprintf(program, sizeof program, "%s/shepherd", conf->helper_dir);
+    if (access(program, X_OK) < 0)
+        return err_sys(err, "%s", program);
+    spank_getenv(sp, "SLURM_CLUSTER_NAME", cluster, sizeof cluster);
+    if (policy_dir(conf, task, cluster, dir, err) < 0)
+        return -1;
+    if (spank_setenv(sp, LAUNCH_ENV_HOLD, why, 1) != ESPANK_SUCCESS ||
+        spank_setenv(sp, LAUNCH_ENV_DIR, dir, 1) != ESPANK_SUCCESS) {
+        errno = EINVAL;
+        return err_set(err, "cannot set the shepherd's environment");
+    }
+    return slurmconf_replace_program(sp, program, LAUNCH_ENV_PROGRAM, err);
+}

@@ -25,6 +25,12 @@ int launch_prepare(const struct conf *conf, const struct policy_task *task, stru
 /* Continue a launch_prepare() that succeeded; same results. */
 int launch_start(spank_t sp, struct err *err);
 
+/* In task_init, for a job that was requeued and cannot be restored on this node (`why`): have the
+ * shepherd, an ordinary process, look whether there are checkpoints, and hold the job if so,
+ * instead of letting it start over.  -1: that cannot be arranged. */
+int launch_hold(spank_t sp, const struct conf *conf, const struct policy_task *task,
+                const char *why, struct err *err);
+
 /* Clear the inheritable bit, whatever happened before. Aborts the process if that cannot be done:
  * user code must never see it. */
 void launch_clear_bit(void);

@@ -15,7 +15,7 @@ keeper_SOURCES = spank/keeper.c spank/keeper.h spank/keeper_run.c
 keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 
 shepherd_SOURCES = \
-	spank/shepherd.c spank/shepherd.h spank/shepherd_dump.c spank/shepherd_files.c \
+	spank/shepherd.c spank/shepherd.h spank/shepherd_dump.c spank/shepherd_files.c spank/shepherd_limit.c \
 	spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
 	spank/tree.c spank/tree.h
 shepherd_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)

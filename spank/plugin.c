@@ -219,7 +219,7 @@ int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
         return ESPANK_SUCCESS;
     conf = malloc(sizeof *conf);
     if (!conf || conf_load(conf_path(ac, av), conf, &err) < 0 ||
-        state_remove(conf->state_dir, job, &err) < 0)
+        state_close(conf->state_dir, job, &err) < 0)
         slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
     free(conf);
     return ESPANK_SUCCESS;
@@ -229,6 +229,7 @@ int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
  */
 
 static struct err launch_error;
+static bool launch_failed;
 
 static bool is_batch_task(spank_t sp)
 {
@@ -247,45 +248,79 @@ static void stop_if_unrecoverable(void)
     _exit(1);
 }
 
+static void describe_task(spank_t sp, struct policy_task *task)
+{
+    *task = (struct policy_task){.spec = options.spec, .dir = options.dir};
+    spank_get_item(sp, S_JOB_ID, &task->job);
+    spank_get_item(sp, S_JOB_UID, &task->uid);
+    spank_get_item(sp, S_JOB_GID, &task->gid);
+    if (spank_get_item(sp, S_JOB_ARRAY_ID, &task->array_job) != ESPANK_SUCCESS ||
+        spank_get_item(sp, S_JOB_ARRAY_TASK_ID, &task->array_task) != ESPANK_SUCCESS ||
+        task->array_job == 0)
+        task->array_job = task->array_task = 0;
+}
+
 int slurm_spank_task_init_privileged(spank_t sp, int ac, char **av)
 {
-    struct policy_task task = {.spec = options.spec, .dir = options.dir};
+    struct policy_task task;
     struct conf *conf;
     int rc;
 
     if (!is_batch_task(sp))
         return ESPANK_SUCCESS;
-    spank_get_item(sp, S_JOB_ID, &task.job);
-    spank_get_item(sp, S_JOB_UID, &task.uid);
-    spank_get_item(sp, S_JOB_GID, &task.gid);
-    if (spank_get_item(sp, S_JOB_ARRAY_ID, &task.array_job) != ESPANK_SUCCESS ||
-        spank_get_item(sp, S_JOB_ARRAY_TASK_ID, &task.array_task) != ESPANK_SUCCESS)
-        task.array_job = task.array_task = 0;
-    if (task.array_job == 0)
-        task.array_task = 0;
+    describe_task(sp, &task);
     conf = malloc(sizeof *conf);
     rc = conf && conf_load(conf_path(ac, av), conf, &launch_error) == 0
              ? launch_prepare(conf, &task, &launch_error)
              : -1;
-    free(conf);
-    if (rc < 0)
+    launch_failed = rc < 0;
+    if (launch_failed)
         stop_if_unrecoverable();
+    free(conf);
     return ESPANK_SUCCESS;
+}
+
+/* A first start runs without checkpoints.  A restart would begin from the start and write over what
+ * the job has done: it does so only when nothing was saved. */
+static void run_without(spank_t sp, const char *path)
+{
+    struct err err = {{0}};
+    struct policy_task task;
+    struct conf *conf;
+    char count[16] = "";
+
+    slurm_error("checkpoint: not available for this job: %s", launch_error.text);
+    spank_getenv(sp, "SLURM_RESTART_COUNT", count, sizeof count);
+    if (strtoul(count, NULL, 10) == 0) {
+        dprintf(STDERR_FILENO, "checkpoint: this job runs without checkpoints: %s\n",
+                launch_error.text);
+        return;
+    }
+    describe_task(sp, &task);
+    conf = malloc(sizeof *conf);
+    if (!conf || conf_load(path, conf, &err) < 0 ||
+        launch_hold(sp, conf, &task, launch_error.text, &err) < 0) {
+        dprintf(
+            STDERR_FILENO,
+            "checkpoint: this job cannot be restored on this node (%s; %s). It ends here instead "
+            "of "
+            "starting over; its checkpoints are kept: scontrol requeue %u when this is mended\n",
+            launch_error.text, err.text, task.job);
+        _exit(1);
+    }
+    free(conf);
 }
 
 int slurm_spank_task_init(spank_t sp, int ac, char **av)
 {
-    (void)ac;
-    (void)av;
     if (!is_batch_task(sp))
         return ESPANK_SUCCESS;
-    if (!launch_error.text[0] && launch_start(sp, &launch_error) < 0)
+    if (!launch_failed && launch_start(sp, &launch_error) < 0) {
+        launch_failed = true;
         stop_if_unrecoverable();
-    if (launch_error.text[0]) {
-        dprintf(STDERR_FILENO, "checkpoint: this job runs without checkpoints: %s\n",
-                launch_error.text);
-        slurm_error("checkpoint: the job runs without checkpoints: %s", launch_error.text);
     }
     launch_clear_bit();
+    if (launch_failed)
+        run_without(sp, conf_path(ac, av));
     return ESPANK_SUCCESS;
 }

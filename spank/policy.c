@@ -135,6 +135,18 @@ out:
     return rc;
 }
 
+int policy_dir(const struct conf *conf, const struct policy_task *t, const char *cluster,
+               char dir[PATH_MAX], struct err *err)
+{
+    static struct facts f;
+
+    if (copy_text(f.cluster, sizeof f.cluster, cluster, "the cluster's name", err) < 0 ||
+        user_part(conf, t, &f, err) < 0)
+        return -1;
+    memcpy(dir, f.dir, PATH_MAX);
+    return 0;
+}
+
 static int site_part(const struct conf *conf, struct facts *f, struct err *err)
 {
     if (canonical(f->helper_dir, conf->helper_dir, "HelperDir", err) < 0 ||

@@ -28,6 +28,10 @@ struct policy_task {
 int policy_facts(const struct conf *conf, const struct policy_task *t, struct facts *f,
                  struct err *err);
 
+/* Only the base directory that the facts would have. */
+int policy_dir(const struct conf *conf, const struct policy_task *t, const char *cluster,
+               char dir[PATH_MAX], struct err *err);
+
 /* Node-side facts that must hold before a task gets the inheritable bit: the keeper is root's, on a
  * mount that honours file capabilities, and has exactly cap_checkpoint_restore=i; helpers and criu
  * are root's, criu has no file capabilities; fs.suid_dumpable is not 1; the task has not set

@@ -132,12 +132,14 @@ static void on_keeper(struct shepherd *s)
 static void loop(struct shepherd *s)
 {
     shepherd_timer_arm(s);
+    shepherd_limit_arm(s);
     while (!s->ended) {
         struct pollfd p[] = {{.fd = s->signals, .events = POLLIN},
                              {.fd = s->timer, .events = POLLIN},
-                             {.fd = s->keeper, .events = POLLIN}};
+                             {.fd = s->keeper, .events = POLLIN},
+                             {.fd = s->limit_timer, .events = POLLIN}};
 
-        if (poll(p, 3, -1) < 0 && errno != EINTR)
+        if (poll(p, 4, -1) < 0 && errno != EINTR)
             break;
         if (p[0].revents)
             on_signals(s);
@@ -145,6 +147,8 @@ static void loop(struct shepherd *s)
             on_keeper(s);
         if (!s->ended && p[1].revents)
             on_timer(s);
+        if (!s->ended && p[3].revents)
+            shepherd_limit_reached(s);
     }
 }
 
@@ -188,11 +192,34 @@ static int leave(int status)
     return 128 + sig;
 }
 
+static void take_program(struct shepherd *s)
+{
+    const char *program = getenv(LAUNCH_ENV_PROGRAM);
+
+    if (program)
+        s->argv[0] = strdup(program); /* Slurm older than 23.02.5: argv[0] is ours */
+    else {
+        s->argv++;
+        s->argc--;
+    }
+    unsetenv(LAUNCH_ENV_PROGRAM);
+}
+
+static int block_signals(struct shepherd *s, struct err *err)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
+        return err_sys(err, "sigprocmask");
+    s->signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    return s->signals < 0 ? err_sys(err, "signalfd") : 0;
+}
+
 static int set_up(struct shepherd *s, struct err *err)
 {
-    const char *fds = getenv(LAUNCH_ENV_FDS), *program = getenv(LAUNCH_ENV_PROGRAM);
+    const char *fds = getenv(LAUNCH_ENV_FDS);
     int facts_fd = -1;
-    sigset_t all;
 
     if (!fds || sscanf(fds, "%d,%d", &s->keeper, &facts_fd) != 2) {
         errno = EINVAL;
@@ -200,14 +227,7 @@ static int set_up(struct shepherd *s, struct err *err)
     }
     fcntl(s->keeper, F_SETFD, FD_CLOEXEC);
     fcntl(facts_fd, F_SETFD, FD_CLOEXEC);
-    if (program)
-        s->argv[0] = strdup(program); /* Slurm older than 23.02.5: argv[0] is ours */
-    else {
-        s->argv++;
-        s->argc--;
-    }
     unsetenv(LAUNCH_ENV_FDS);
-    unsetenv(LAUNCH_ENV_PROGRAM);
     if (s->argc < 1 || !s->argv[0]) {
         errno = EINVAL;
         return err_set(err, "no program to run");
@@ -215,13 +235,12 @@ static int set_up(struct shepherd *s, struct err *err)
     if (facts_load(facts_fd, false, &s->facts, err) < 0)
         return -1;
     io_close(&facts_fd);
-    sigfillset(&all);
-    if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
-        return err_sys(err, "sigprocmask");
-    s->signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (block_signals(s, err) < 0)
+        return -1;
     s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (s->signals < 0 || s->timer < 0)
-        return err_sys(err, "signalfd, timerfd");
+    s->limit_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (s->timer < 0 || s->limit_timer < 0)
+        return err_sys(err, "timerfd");
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         return err_sys(err, "PR_SET_CHILD_SUBREAPER");
     return 0;
@@ -234,6 +253,9 @@ static int run_without(struct shepherd *s, const char *why)
     sigset_t none;
 
     shepherd_say("this job runs without checkpoints: %s", why);
+    unsetenv(LAUNCH_ENV_FDS);
+    unsetenv(LAUNCH_ENV_HOLD);
+    unsetenv(LAUNCH_ENV_DIR);
     if (s->argc < 1 || !s->argv[0])
         return 1;
     sigemptyset(&none);
@@ -245,8 +267,10 @@ static int run_without(struct shepherd *s, const char *why)
 
 int main(int argc, char **argv)
 {
-    static struct shepherd s = {.keeper = -1, .signals = -1, .timer = -1, .rootfd = -1};
+    static struct shepherd s = {
+        .keeper = -1, .signals = -1, .timer = -1, .limit_timer = -1, .rootfd = -1};
     struct err err = {{0}};
+    const char *hold;
     int rc;
 
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
@@ -255,6 +279,14 @@ int main(int argc, char **argv)
     }
     s.argv = argv;
     s.argc = argc;
+    take_program(&s);
+    hold = getenv(LAUNCH_ENV_HOLD);
+    if (hold) {
+        rc = block_signals(&s, &err) < 0 ? 1 : shepherd_hold_restart(&s, hold);
+        if (rc)
+            return rc > 128 ? leave(rc - 128) : rc;
+        return run_without(&s, hold);
+    }
     if (set_up(&s, &err) < 0)
         return run_without(&s, err.text);
     rc = shepherd_start(&s);

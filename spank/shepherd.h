@@ -6,7 +6,8 @@
  *   shepherd.c        start, event loop, signals, exit
  *   shepherd_start.c  copies, restore or first launch
  *   shepherd_dump.c   when and why to checkpoint, what to tell whom
- *   shepherd_files.c  what is written in the checkpoint directory, each in a clerk
+ *   shepherd_limit.c  the time limit: the last checkpoint comes before it, then the job requeues
+ * itself shepherd_files.c  what is written in the checkpoint directory, each in a clerk
  *
  * It holds no capability and is trusted with nothing.
  */
@@ -32,13 +33,17 @@ struct shepherd {
     struct facts facts;
     char **argv; /* the task's own program and arguments */
     int argc;
-    int keeper;         /* socket; -1: the keeper is gone, nothing can be saved any more */
-    int signals;        /* signalfd */
-    int timer;          /* timerfd of the interval */
-    int rootfd;         /* pidfd of the root (ckpt-init) */
-    pid_t root;         /* our child; 0: restored, the keeper's child */
-    pid_t restored_pid; /* as its pid namespace numbers it */
-    bool files;         /* the checkpoint directory could be used */
+    int keeper;      /* socket; -1: the keeper is gone, nothing can be saved any more */
+    int signals;     /* signalfd */
+    int timer;       /* timerfd of the interval */
+    int limit_timer; /* timerfd: when to look at the time limit again */
+    bool limit_due;
+    bool early;          /* the last dump was our own decision: the job may go on when it fails */
+    uint32_t slowest_ms; /* longest dump so far */
+    int rootfd;          /* pidfd of the root (ckpt-init) */
+    pid_t root;          /* our child; 0: restored, the keeper's child */
+    pid_t restored_pid;  /* as its pid namespace numbers it */
+    bool files;          /* the checkpoint directory could be used */
     uint32_t next_id;
 
     bool dumping; /* a dump was asked for and not yet answered */
@@ -65,6 +70,9 @@ void shepherd_forward(struct shepherd *s, int sig);
  * the job runs, else the task's exit status has been decided: it is returned as a positive number
  * (or 128 + signal). */
 int shepherd_start(struct shepherd *s);
+/* A restarted job without a keeper: 0 when nothing was ever saved, so that it may start from the
+ * beginning; else it is held, and the exit status is returned. */
+int shepherd_hold_restart(struct shepherd *s, const char *why);
 /* Ask the keeper and wait for the answer (start-up only).  *fd takes a descriptor that came with
  * it, or -1. */
 int shepherd_ask(struct shepherd *s, struct proto_request *r, int sendfd, struct proto_reply *reply,
@@ -84,6 +92,14 @@ void shepherd_terminate(struct shepherd *s); /* SIGTERM */
 void shepherd_timer_arm(struct shepherd *s);
 /* What slurmctld says about the job; SLURMJOB_UNKNOWN when it does not answer in time. */
 enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms);
+
+/* --- shepherd_limit.c */
+/* Ask slurmctld for the limit and set the timer; when the moment has come already, limit_due. */
+void shepherd_limit_arm(struct shepherd *s);
+/* The timer has expired: look again, or make the last checkpoint and requeue. */
+void shepherd_limit_reached(struct shepherd *s);
+/* Seconds before the end of a limit of limit_s, given the slowest dump so far. */
+int64_t shepherd_limit_lead(int64_t limit_s, int64_t dump_ms);
 
 /* --- shepherd_files.c */
 int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err);

@@ -144,6 +144,10 @@ static void succeeded(struct shepherd *s, const struct proto_reply *r)
     s->failures = 0;
     s->last_failure[0] = '\0';
     last_dump_s = now_s();
+    if (r->total_ms > s->slowest_ms) {
+        s->slowest_ms = r->total_ms;
+        shepherd_limit_arm(s);
+    }
     shepherd_event(s, "checkpoint", r->generation, r->text[0] ? r->text : s->dump_reason, r);
     if (r->text[0])
         shepherd_say("%s", r->text);
@@ -183,7 +187,9 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
     }
     if (s->final != FINAL_NONE) { /* it could not be saved, or nobody knows why it should end */
         s->final = FINAL_NONE;
-        shepherd_forward(s, SIGTERM);
+        if (!s->early)
+            shepherd_forward(s, SIGTERM);
+        s->early = false; /* before the limit: Slurm's own SIGTERM gives a second chance */
     }
     shepherd_timer_arm(s);
     if (s->bell)
@@ -245,8 +251,10 @@ enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms)
 /* SIGTERM is all that Slurm says; slurmctld knows why. */
 void shepherd_terminate(struct shepherd *s)
 {
-    if (s->final != FINAL_NONE)
+    if (s->final != FINAL_NONE) {
+        s->early = false;
         return;
+    }
     switch (shepherd_ask_slurm(s, 1000)) {
     case SLURMJOB_RUNNING: /* the user's own scancel --signal=TERM */
     case SLURMJOB_CANCELLED:

@@ -331,3 +331,46 @@ int shepherd_start(struct shepherd *s)
     shepherd_event(s, "scratch", "", "no generation was there", NULL);
     return launch(s, script);
 }
+
+static int count_generations(void *arg, void *result, struct err *err)
+{
+    int taskfd = gendir_open_task(arg, false, err);
+    struct gendir_id *ids = NULL;
+    int *count = result;
+
+    if (taskfd < 0) {
+        *count = 0;
+        return errno == ENOENT ? 0 : -1;
+    }
+    *count = gendir_list(taskfd, &ids, err);
+    free(ids);
+    io_close(&taskfd);
+    return *count < 0 ? -1 : 0;
+}
+
+static const char *environment(const char *name)
+{
+    const char *v = getenv(name);
+
+    return v ? v : "";
+}
+
+int shepherd_hold_restart(struct shepherd *s, const char *why)
+{
+    struct facts *f = &s->facts;
+    struct err err = {{0}};
+    int count = 0;
+
+    /* All of it the user's own word, about his own files. */
+    snprintf(f->dir, sizeof f->dir, "%s", environment(LAUNCH_ENV_DIR));
+    snprintf(f->cluster, sizeof f->cluster, "%s", environment("SLURM_CLUSTER_NAME"));
+    snprintf(f->nonce, sizeof f->nonce, "%s", environment("SLURM_SPANK_CHECKPOINT_NONCE"));
+    snprintf(f->task, sizeof f->task, "batch");
+    f->uid = getuid();
+    f->job = (uint32_t)strtoul(environment("SLURM_JOB_ID"), NULL, 10);
+    if (clerk_run(count_generations, f, &count, sizeof count, SHEPHERD_FILES_TIMEOUT_MS, &err) ==
+            0 &&
+        count == 0)
+        return 0;
+    return hold(s, why);
+}

@@ -54,6 +54,7 @@ int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
         out->state = state_of(j);
         out->restart_count = j->restart_cnt;
         out->may_requeue = j->requeue != 0;
+        out->start_time = (int64_t)j->start_time;
         out->end_time = (int64_t)j->end_time;
     }
     slurm_free_job_info_msg(msg);

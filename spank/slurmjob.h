@@ -25,6 +25,7 @@ struct slurmjob {
     enum slurmjob_state state;
     uint32_t restart_count;
     bool may_requeue;
+    int64_t start_time;
     int64_t end_time; /* time limit, seconds since the epoch; 0: none */
 };
 

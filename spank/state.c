@@ -4,11 +4,13 @@
 #include "common/facts.h"
 #include "common/io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static int open_dir(const char *dir, bool create, struct err *err)
@@ -56,51 +58,92 @@ int state_store(const char *dir, const struct state *s, struct err *err)
     return rc;
 }
 
-int state_load(const char *dir, uint32_t job, struct state *s, struct err *err)
+static int read_record(int dirfd, const char *name, uint32_t job, struct state *s, struct err *err)
 {
     struct state got = {0};
-    char name[32], text[256];
-    int dirfd = open_dir(dir, false, err);
+    char text[256];
     int fd, end = 0;
     ssize_t n;
 
-    if (dirfd < 0)
-        return -1;
-    snprintf(name, sizeof name, "%u", job);
     fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    io_close(&dirfd);
     if (fd < 0)
-        return err_sys(err, "%s/%s", dir, name);
+        return err_sys(err, "state of job %u", job);
     n = read(fd, text, sizeof text - 1);
     io_close(&fd);
     if (n < 0)
-        return err_sys(err, "%s/%s", dir, name);
+        return err_sys(err, "state of job %u", job);
     text[n] = '\0';
     if (sscanf(text, "job=%u uid=%u epoch=%u nonce=%16s cluster=%63s node=%63s%n", &got.job,
                &got.uid, &got.epoch, got.nonce, got.cluster, got.node, &end) != 6 ||
         strcmp(text + end, "\n") != 0 || got.job != job || !facts_nonce_ok(got.nonce) ||
         !facts_name_ok(got.cluster) || !facts_name_ok(got.node)) {
         errno = EINVAL;
-        return err_set(err, "%s/%s is damaged", dir, name);
+        return err_set(err, "state of job %u is damaged", job);
     }
     *s = got;
     return 0;
 }
 
-int state_remove(const char *dir, uint32_t job, struct err *err)
+int state_load(const char *dir, uint32_t job, struct state *s, struct err *err)
 {
     char name[32];
+    struct err first = {{0}};
+    int dirfd = open_dir(dir, false, err);
+    int rc;
+
+    if (dirfd < 0)
+        return -1;
+    snprintf(name, sizeof name, "%u", job);
+    rc = read_record(dirfd, name, job, s, &first);
+    if (rc < 0 && errno != ENOENT) {
+        if (err)
+            *err = first;
+    } else if (rc < 0) {
+        snprintf(name, sizeof name, "%u.closed", job);
+        rc = read_record(dirfd, name, job, s, err);
+        if (rc == 0) {
+            s->epoch++;
+            rc = state_store(dir, s, err);
+        }
+    }
+    io_close(&dirfd);
+    return rc;
+}
+
+static void remove_old(int dirfd)
+{
+    DIR *d = fdopendir(fcntl(dirfd, F_DUPFD_CLOEXEC, 3));
+    struct dirent *e;
+    struct stat st;
+
+    while (d && (e = readdir(d))) {
+        const char *dot = strchr(e->d_name, '.');
+
+        if (dot && strcmp(dot, ".closed") == 0 &&
+            fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            st.st_ctime + STATE_CLOSED_S < time(NULL))
+            unlinkat(dirfd, e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
+}
+
+int state_close(const char *dir, uint32_t job, struct err *err)
+{
+    char name[32], closed[40];
     int dirfd = open_dir(dir, false, err);
     int rc;
 
     if (dirfd < 0)
         return errno == ENOENT ? 0 : -1;
+    remove_old(dirfd);
     snprintf(name, sizeof name, "%u", job);
-    rc = unlinkat(dirfd, name, 0);
+    snprintf(closed, sizeof closed, "%u.closed", job);
+    rc = renameat(dirfd, name, dirfd, closed);
     if (rc < 0 && errno == ENOENT)
         rc = 0;
     if (rc < 0)
-        err_sys(err, "cannot remove %s/%s", dir, name);
+        err_sys(err, "cannot close %s/%s", dir, name);
     io_close(&dirfd);
     return rc;
 }

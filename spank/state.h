@@ -24,10 +24,20 @@ struct state {
     char cluster[64], node[64];
 };
 
-/* Write, read, remove; as root.  The directory is made when it is missing (its parent must exist)
- * and refused when it is not root's alone. state_load: ENOENT when the prolog left nothing. */
+/* As root.  The directory is made when it is missing (its parent must exist) and refused when it is
+ * not root's alone. */
+
+/* Prolog: the job starts on this node. */
 int state_store(const char *dir, const struct state *s, struct err *err);
+
+/* A task starts.  ENOENT: the prolog left nothing.  slurmd runs no prolog for a job that comes back
+ * to the node before its credential has expired (`scontrol update StartTime=now` after a requeue);
+ * then the record that the epilog has closed is opened again and counts one restart more, which is
+ * the least that can have happened. */
 int state_load(const char *dir, uint32_t job, struct state *s, struct err *err);
-int state_remove(const char *dir, uint32_t job, struct err *err);
+
+/* Epilog: close the job's record; closed ones are removed after STATE_CLOSED_S. */
+#define STATE_CLOSED_S 3600
+int state_close(const char *dir, uint32_t job, struct err *err);
 
 #endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "spank/clerk.h"
+#include "spank/shepherd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LEAD_MIN_S 120
+#define LEAD_MARGIN_S 90
+/* Slurm looks at limits about twice a minute and an administrator may move them: look again. */
+#define LOOK_AGAIN_S 600
+
+static int load_job(void *arg, void *result, struct err *err)
+{
+    const uint32_t *job = arg;
+
+    return slurmjob_load(*job, result, err);
+}
+
+/* How long before the limit the last checkpoint starts: three times what the slowest one so far
+ * took and a margin, at least two minutes; but in a short job no more than a fifth of its time, as
+ * long as that is enough for twice the measured cost. */
+int64_t shepherd_limit_lead(int64_t limit_s, int64_t dump_ms)
+{
+    int64_t lead = 3 * dump_ms / 1000 + LEAD_MARGIN_S;
+    int64_t needed = 2 * dump_ms / 1000 + 5;
+
+    if (lead < LEAD_MIN_S)
+        lead = LEAD_MIN_S;
+    if (lead > limit_s / 5)
+        lead = limit_s / 5;
+    return lead < needed ? needed : lead;
+}
+
+void shepherd_limit_arm(struct shepherd *s)
+{
+    struct itimerspec t = {{0, 0}, {LOOK_AGAIN_S, 0}};
+    uint32_t id = s->facts.job;
+    int64_t now = (int64_t)time(NULL), wait;
+    struct slurmjob job;
+
+    if (!s->files || s->final != FINAL_NONE)
+        return;
+    if (clerk_run(load_job, &id, &job, sizeof job, 5000, NULL) == 0 &&
+        job.state == SLURMJOB_RUNNING && job.may_requeue && job.end_time > 0 &&
+        job.end_time < INT32_MAX) {
+        wait =
+            job.end_time - shepherd_limit_lead(job.end_time - job.start_time, s->slowest_ms) - now;
+        s->limit_due = wait <= 0;
+        if (wait < LOOK_AGAIN_S)
+            t.it_value.tv_sec = wait > 0 ? (time_t)wait : 1;
+    }
+    timerfd_settime(s->limit_timer, 0, &t, NULL);
+}
+
+void shepherd_limit_reached(struct shepherd *s)
+{
+    uint64_t n;
+
+    if (read(s->limit_timer, &n, sizeof n) != (ssize_t)sizeof n || s->final != FINAL_NONE)
+        return;
+    if (!s->limit_due) {
+        shepherd_limit_arm(s); /* the limit may have been moved since */
+        if (!s->limit_due)
+            return;
+    }
+    s->limit_due = false;
+    s->final = FINAL_TIMELIMIT;
+    s->early = true;
+    if (!s->dumping)
+        shepherd_dump(s, "timelimit", true);
+}
