@@ -1,7 +1,8 @@
 bin_PROGRAMS += scheckpoint
 scheckpoint_SOURCES = \
-	cmd/scheckpoint.c cmd/cmd.h cmd/base.c cmd/base.h cmd/create.c cmd/errors.c cmd/job.c cmd/job.h \
-	cmd/list.c cmd/list.h cmd/progress.c cmd/progress.h cmd/text.c cmd/text.h
+	cmd/scheckpoint.c cmd/cmd.h cmd/base.c cmd/base.h cmd/create.c cmd/errors.c \
+	cmd/generation.c cmd/generation.h cmd/job.c cmd/job.h cmd/job_name.c cmd/list.c \
+	cmd/progress.c cmd/progress.h cmd/text.c cmd/text.h
 scheckpoint_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 scheckpoint_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 scheckpoint_LDADD = libimage.la libcommon.la $(JANSSON_LIBS) $(SLURM_LIBS)
@@ -12,3 +13,17 @@ EXTRA_DIST += cmd/scheckpoint.bash-completion
 CLEANFILES += cmd/completion/scheckpoint
 cmd/completion/scheckpoint: cmd/scheckpoint.bash-completion
 	$(AM_V_GEN)$(MKDIR_P) cmd/completion && cp $(srcdir)/cmd/scheckpoint.bash-completion $@
+
+if HAVE_CMOCKA
+check_PROGRAMS += cmd/base_test cmd/generation_test cmd/text_test
+cmd_base_test_SOURCES = cmd/base_test.c cmd/base.c cmd/job_name.c
+cmd_base_test_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
+cmd_base_test_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
+cmd_base_test_LDADD = libimage.la libcommon.la $(CMOCKA_LIBS)
+cmd_generation_test_SOURCES = cmd/generation_test.c cmd/generation.c
+cmd_generation_test_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
+cmd_generation_test_LDADD = libimage.la libcommon.la $(CMOCKA_LIBS)
+cmd_text_test_SOURCES = cmd/text_test.c cmd/text.c
+cmd_text_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+cmd_text_test_LDADD = libcommon.la $(CMOCKA_LIBS)
+endif

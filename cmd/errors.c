@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/base.h"
+#include "cmd/cmd.h"
+#include "cmd/generation.h"
+#include "cmd/job.h"
+#include "cmd/text.h"
+#include "common/event.h"
+#include "common/gendir.h"
+#include "common/io.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHOWN 5
+
+/* What is remembered while the history goes by, oldest first. */
+struct history {
+    struct event failure[SHOWN]; /* a ring */
+    unsigned failures;           /* all of them */
+    unsigned current;            /* since the last success */
+    struct event success;        /* the last checkpoint or restore that worked; "" none */
+};
+
+static int note(const struct event *e, void *arg)
+{
+    struct history *h = arg;
+
+    if (!strcmp(e->event, "checkpoint-failed") || !strcmp(e->event, "restore-failed") ||
+        !strcmp(e->event, "held")) {
+        h->failure[h->failures++ % SHOWN] = *e;
+        h->current++;
+    } else if (!strcmp(e->event, "checkpoint") || !strcmp(e->event, "restored")) {
+        h->success = *e;
+        h->current = 0;
+    }
+    return 0;
+}
+
+/* The newest generation that is not damaged; false: none. */
+static bool last_good(int taskfd, const struct base_job *j, struct generation *row)
+{
+    struct gendir_id *ids = NULL;
+    int n = gendir_list(taskfd, &ids, NULL);
+    bool found = false;
+
+    for (int i = 0; i < n && !found; i++) {
+        generation_load(taskfd, j, ids[i], row);
+        found = !row->damaged;
+    }
+    free(ids);
+    return found;
+}
+
+static unsigned shown(const struct history *h)
+{
+    return h->failures < SHOWN ? h->failures : SHOWN;
+}
+
+/* i counts from the newest. */
+static const struct event *failure(const struct history *h, unsigned i)
+{
+    return &h->failure[(h->failures - 1 - i) % SHOWN];
+}
+
+static void print_event(const struct event *e)
+{
+    char when[32], text[sizeof e->text];
+
+    text_local_time(e->time, when);
+    memcpy(text, e->text, sizeof text);
+    err_clean(text);
+    printf("  %s  %s on %s%s%s: %s\n", when, e->event, e->node, *e->generation ? ", " : "",
+           e->generation, text);
+}
+
+static int print_text(const struct base_job *j, const struct history *h,
+                      const struct generation *good)
+{
+    char when[32];
+
+    if (h->failures == 0)
+        printf("job %u: no error\n", j->job);
+    else if (h->current == 0)
+        printf("job %u: no error since; earlier, newest first:\n", j->job);
+    else
+        printf("job %u: failed %u time%s since the last success; newest first:\n", j->job,
+               h->current, h->current == 1 ? "" : "s");
+    for (unsigned i = 0; i < shown(h); i++)
+        print_event(failure(h, i));
+    if (h->failures > SHOWN)
+        printf("  ... and %u before\n", h->failures - SHOWN);
+    if (good) {
+        char name[40];
+
+        text_local_time(good->created, when);
+        gendir_format_name(good->id, false, name);
+        printf("last good generation: %s of %s on %s\n", name, when, good->node);
+    } else {
+        printf("last good generation: none\n");
+    }
+    return 0;
+}
+
+static int print_json(const struct base_job *j, const struct history *h,
+                      const struct generation *good)
+{
+    json_t *list = json_array(), *o;
+    char name[40];
+
+    for (unsigned i = 0; i < shown(h); i++) {
+        const struct event *e = failure(h, i);
+
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "time", e->time, "event",
+                                        e->event, "node", e->node, "generation", e->generation,
+                                        "text", e->text, "epoch", (json_int_t)e->epoch));
+    }
+    o = json_pack("{s:I, s:s, s:s, s:I, s:o}", "job", (json_int_t)j->job, "cluster", j->cluster,
+                  "nonce", j->nonce, "failures_since_success", (json_int_t)h->current, "failures",
+                  list);
+    if (good) {
+        gendir_format_name(good->id, false, name);
+        json_object_set_new(o, "last_good",
+                            json_pack("{s:s, s:s, s:s}", "generation", name, "created",
+                                      good->created, "node", good->node));
+    } else {
+        json_object_set_new(o, "last_good", json_null());
+    }
+    return cmd_print_json(o);
+}
+
+int cmd_error(const struct cmd *c)
+{
+    struct history *h = calloc(1, sizeof *h);
+    struct generation good;
+    char path[PATH_MAX];
+    struct base_job j;
+    struct err err = {{0}};
+    uint32_t id;
+    bool found;
+    int taskfd = -1, status = CMD_FAILED;
+
+    if (!h)
+        err_sys(&err, "no memory");
+    else if (cmd_is_root(c, "error", &err))
+        status = CMD_REFUSED;
+    else if (job_resolve(c->job, &id, &err) < 0)
+        status = errno == EINVAL ? CMD_USAGE : CMD_FAILED;
+    else if (base_path(c, path, &err) == 0 && base_find(path, id, NULL, &j, &err) == 0)
+        taskfd = base_open_task(path, &j, &err);
+    if (taskfd < 0 || event_each(taskfd, note, h, &err) < 0) {
+        cmd_fail(c, status, &err);
+        goto out;
+    }
+    found = last_good(taskfd, &j, &good);
+    if ((c->json ? print_json : print_text)(&j, h, found ? &good : NULL) == 0)
+        status = CMD_DONE;
+out:
+    io_close(&taskfd);
+    free(h);
+    return status;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/job.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <slurm/slurm.h>
+#include <slurm/slurm_errno.h>
+#include <string.h>
+
+static const char *const state_names[] = {
+    [JOB_PENDING] = "PENDING",     [JOB_RUNNING] = "RUNNING",     [JOB_SUSPENDED] = "SUSPENDED",
+    [JOB_COMPLETE] = "COMPLETED",  [JOB_CANCELLED] = "CANCELLED", [JOB_FAILED] = "FAILED",
+    [JOB_TIMEOUT] = "TIMEOUT",     [JOB_NODE_FAIL] = "NODE_FAIL", [JOB_PREEMPTED] = "PREEMPTED",
+    [JOB_BOOT_FAIL] = "BOOT_FAIL", [JOB_DEADLINE] = "DEADLINE",   [JOB_OOM] = "OUT_OF_MEMORY",
+};
+
+static void start(void)
+{
+    static bool started;
+
+    if (!started)
+        slurm_init(NULL);
+    started = true;
+}
+
+static void fill(const slurm_job_info_t *from, struct job *job)
+{
+    uint32_t base = from->job_state & JOB_STATE_BASE;
+
+    memset(job, 0, sizeof *job);
+    job->id = from->job_id;
+    job->uid = from->user_id;
+    job->batch = from->batch_flag != 0;
+    job->restarts = from->restart_cnt;
+    job->submitted = (int64_t)from->submit_time;
+    job->state = base < sizeof state_names / sizeof state_names[0] ? state_names[base] : "ended";
+    job->requeueing = base == JOB_PENDING && from->restart_cnt > 0;
+    /* A job that is being requeued is PENDING|COMPLETING at first, one that ends RUNNING never. */
+    if (base == JOB_PENDING)
+        job->phase = JOB_PHASE_PENDING;
+    else if (base == JOB_SUSPENDED)
+        job->phase = JOB_PHASE_SUSPENDED;
+    else if (base == JOB_RUNNING && !(from->job_state & (JOB_COMPLETING | JOB_CONFIGURING)))
+        job->phase = JOB_PHASE_RUNNING;
+    else if (base == JOB_RUNNING && (from->job_state & JOB_CONFIGURING))
+        job->phase = JOB_PHASE_PENDING;
+    else
+        job->phase = JOB_PHASE_OVER;
+    if (base == JOB_RUNNING && job->phase != JOB_PHASE_RUNNING)
+        job->state = job->phase == JOB_PHASE_OVER ? "COMPLETING" : "CONFIGURING";
+}
+
+/* The record that the name means.  For an array slurmctld sends the records of all its tasks; the
+ * array's id is at the same time the id of one of them. */
+static int choose(const job_info_msg_t *msg, const struct job_name *name, struct job *job,
+                  struct err *err)
+{
+    const slurm_job_info_t *found = NULL;
+    bool some_wait = false; /* tasks of an array that do not run yet share one record */
+
+    for (uint32_t i = 0; i < msg->record_count && !found; i++) {
+        const slurm_job_info_t *j = &msg->job_array[i];
+
+        if (name->is_task ? j->array_job_id == name->id && j->array_task_id == name->task
+                          : j->job_id == name->id)
+            found = j;
+        some_wait |= j->array_task_id == NO_VAL;
+    }
+    if (!name->is_task && found && msg->record_count > 1 && found->array_job_id == name->id) {
+        errno = EINVAL;
+        return err_set(err, "job %u is an array: name one task of it, like %u_%u", name->id,
+                       name->id, found->array_task_id == NO_VAL ? 1 : found->array_task_id);
+    }
+    if (found) {
+        fill(found, job);
+        return 0;
+    }
+    errno = ESRCH;
+    if (!name->is_task)
+        return err_set(err, "Slurm does not know job %u (any more)", name->id);
+    return err_set(err,
+                   some_wait ? "job %u_%u does not run (PENDING, or no task of the array)"
+                             : "Slurm does not know job %u_%u (any more)",
+                   name->id, name->task);
+}
+
+int job_load(const struct job_name *name, struct job *job, struct err *err)
+{
+    job_info_msg_t *msg = NULL;
+    int rc, saved;
+
+    start();
+    if (slurm_load_job(&msg, name->id, SHOW_ALL) != SLURM_SUCCESS) {
+        int code = slurm_get_errno();
+
+        if (code == ESLURM_INVALID_JOB_ID) {
+            errno = ESRCH;
+            return err_set(err, "Slurm does not know job %u (any more)", name->id);
+        }
+        errno = EIO;
+        return err_set(err, "cannot ask slurmctld about job %u: %s", name->id,
+                       slurm_strerror(code));
+    }
+    rc = choose(msg, name, job, err);
+    saved = errno;
+    slurm_free_job_info_msg(msg);
+    errno = saved;
+    return rc;
+}
+
+int job_ring(uint32_t id, struct err *err)
+{
+    int code;
+
+    start();
+    if (slurm_kill_job(id, SIGURG, KILL_JOB_BATCH) == SLURM_SUCCESS)
+        return 0;
+    code = slurm_get_errno();
+    switch (code) {
+    case ESLURM_USER_ID_MISSING:
+    case ESLURM_ACCESS_DENIED:
+        errno = EPERM;
+        return err_set(err, "job %u is neither yours nor are you an operator", id);
+    case ESLURM_INVALID_JOB_ID:
+    case ESLURM_ALREADY_DONE:
+    case ESLURM_TRANSITION_STATE_NO_UPDATE:
+        errno = ESRCH;
+        return err_set(err, "job %u has just ended", id);
+    default:
+        errno = EIO;
+        return err_set(err, "cannot signal job %u: %s", id, slurm_strerror(code));
+    }
+}
+
+int job_resolve(const char *text, uint32_t *id, struct err *err)
+{
+    struct job_name name;
+    struct job job;
+
+    if (!job_parse_name(text, &name)) {
+        errno = EINVAL;
+        return err_set(err, "not a job id: %s (12, or 12_3 for a task of an array)", text);
+    }
+    if (name.is_task && job_load(&name, &job, err) < 0)
+        return -1;
+    *id = name.is_task ? job.id : name.id;
+    return 0;
+}
+
+const char *job_cluster(void)
+{
+    const slurm_conf_t *conf;
+
+    start();
+    /* A variable of libslurm's that slurm.h gives the type of, but does not declare;
+     * slurm_load_ctl_conf() would bother slurmctld for it. */
+    conf = dlsym(RTLD_DEFAULT, "slurm_conf");
+    return conf ? conf->cluster_name : NULL;
+}

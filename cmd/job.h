@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * job - scheckpoint's questions to Slurm, as the caller.
+ *
+ * libslurm ends the process when it finds no configuration; the verbs call it only when they need
+ * it.
+ */
+#ifndef CMD_JOB_H
+#define CMD_JOB_H
+
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct job_name {
+    uint32_t id;   /* a job's id, or an array's */
+    bool is_task;  /* "12_3" */
+    uint32_t task; /* 3 */
+};
+
+enum job_phase { JOB_PHASE_PENDING, JOB_PHASE_RUNNING, JOB_PHASE_SUSPENDED, JOB_PHASE_OVER };
+
+struct job {
+    uint32_t id; /* its own id, an array task's too: the one in the directory's name */
+    uid_t uid;
+    enum job_phase phase;
+    const char *state; /* Slurm's word for it, static */
+    bool batch;
+    bool requeueing; /* pending, but not for the first time */
+    uint32_t restarts;
+    int64_t submitted;
+};
+
+/* "12" or "12_3", decimal, from 1; false otherwise. */
+bool job_parse_name(const char *text, struct job_name *name);
+
+/* The own id of the job that the text names; asks Slurm only about "12_3".  errno as for job_load;
+ * EINVAL also for what is no job id. */
+int job_resolve(const char *text, uint32_t *id, struct err *err);
+
+/* Ask slurmctld.  errno ESRCH: it does not know the job (any more); EINVAL: a whole array; EIO: no
+ * answer. */
+int job_load(const struct job_name *name, struct job *job, struct err *err);
+
+/* Ring the doorbell: SIGURG to the batch task only.  errno EPERM: neither owner nor operator;
+ * ESRCH: it is over. */
+int job_ring(uint32_t id, struct err *err);
+
+/* The cluster's name; NULL when libslurm does not tell. Static. */
+const char *job_cluster(void);
+
+#endif

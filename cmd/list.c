@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/cmd.h"
+#include "cmd/generation.h"
+#include "cmd/job.h"
+#include "cmd/text.h"
+#include "common/gendir.h"
+#include "common/io.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct rows {
+    struct generation *row;
+    size_t n, room;
+};
+
+static int add_job(const char *path, const struct base_job *j, struct rows *rows, struct err *err)
+{
+    struct gendir_id *ids = NULL;
+    int taskfd = base_open_task(path, j, err), n, rc = 0;
+
+    if (taskfd < 0)
+        return errno == ENOENT ? 0 : -1; /* a job that has just started, or one being removed */
+    n = gendir_list(taskfd, &ids, err);
+    for (int i = 0; i < n && rc == 0; i++) {
+        if (rows->n == rows->room) {
+            size_t room = rows->room ? 2 * rows->room : 64;
+            struct generation *bigger = realloc(rows->row, room * sizeof *bigger);
+
+            if (!bigger) {
+                rc = err_sys(err, "no memory");
+                break;
+            }
+            rows->row = bigger;
+            rows->room = room;
+        }
+        generation_load(taskfd, j, ids[i], &rows->row[rows->n++]);
+    }
+    free(ids);
+    io_close(&taskfd);
+    return n < 0 ? -1 : rc;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct generation *x = a, *y = b;
+    int order = strcmp(y->created, x->created);
+
+    return order ? order : gendir_compare(y->id, x->id);
+}
+
+static json_t *row_object(const struct generation *r)
+{
+    char name[40];
+    json_t *o;
+
+    gendir_format_name(r->id, false, name);
+    o = json_pack("{s:I, s:s, s:s, s:s, s:b}", "job", (json_int_t)r->job.job, "cluster",
+                  r->job.cluster, "nonce", r->job.nonce, "generation", name, "damaged", r->damaged);
+    if (!o)
+        return NULL;
+    json_object_set_new(o, "created", json_string(r->created));
+    if (r->damaged) {
+        json_object_set_new(o, "text", json_string(r->why));
+        return o;
+    }
+    json_object_set_new(o, "reason", json_string(r->reason));
+    json_object_set_new(o, "node", json_string(r->node));
+    json_object_set_new(o, "pause_us", json_integer(r->pause_us));
+    json_object_set_new(o, "total_ms", json_integer(r->total_ms));
+    json_object_set_new(o, "stored_bytes", json_integer((json_int_t)r->stored_bytes));
+    json_object_set_new(o, "raw_bytes", json_integer((json_int_t)r->raw_bytes));
+    json_object_set_new(o, "processes", json_integer((json_int_t)r->processes));
+    return o;
+}
+
+static int print_json(const char *path, const struct rows *rows)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < rows->n; i++)
+        json_array_append_new(list, row_object(&rows->row[i]));
+    return cmd_print_json(json_pack("{s:s, s:o}", "directory", path, "generations", list));
+}
+
+static int add_cells(struct text_table *t, const char *const *cells, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (text_table_add(t, cells[i]) < 0)
+            return -1;
+    return 0;
+}
+
+static int add_row(struct text_table *t, const struct generation *r)
+{
+    char job[16], gen[40], when[32], pause[16], stored[16], raw[16], procs[24];
+    const char *const good[] = {job, gen, when, r->reason, r->node, pause, stored, raw, procs};
+    const char *const bad[] = {job, gen, when, "damaged", "-", "-", "-", "-", "-"};
+
+    snprintf(job, sizeof job, "%u", r->job.job);
+    gendir_format_name(r->id, false, gen);
+    text_local_time(r->created, when);
+    text_microseconds(r->pause_us, pause);
+    text_bytes(r->stored_bytes, stored);
+    text_bytes(r->raw_bytes, raw);
+    snprintf(procs, sizeof procs, "%zu", r->processes);
+    return add_cells(t, r->damaged ? bad : good, sizeof good / sizeof good[0]);
+}
+
+static int print_table(const struct rows *rows)
+{
+    static const char *const head[] = {"JOBID", "GENERATION", "WHEN", "REASON", "NODE",
+                                       "PAUSE", "SIZE",       "RAW",  "PROCS"};
+    size_t columns = sizeof head / sizeof head[0];
+    struct text_table *t = text_table_create(columns);
+    int rc = t ? add_cells(t, head, columns) : -1;
+
+    for (size_t i = 0; i < rows->n && rc == 0; i++)
+        rc = add_row(t, &rows->row[i]);
+    if (rc == 0)
+        text_table_print(t, 1u << 0 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8, stdout);
+    text_table_destroy(t);
+    for (size_t i = 0; i < rows->n && rc == 0; i++) {
+        const struct generation *r = &rows->row[i];
+        char name[40];
+
+        gendir_format_name(r->id, false, name);
+        if (r->damaged)
+            fprintf(stderr, "scheckpoint: job %u: %s is damaged: %s\n", r->job.job, name, r->why);
+    }
+    return rc;
+}
+
+/* The jobs to show: all, or the newest of one id. */
+static int choose(const struct cmd *c, const char *path, struct base_job **jobs, struct err *err)
+{
+    uint32_t id = 0;
+    int n;
+
+    if (c->job && job_resolve(c->job, &id, err) < 0)
+        return -1;
+    if (!id) {
+        n = base_scan(path, 0, NULL, jobs, err);
+        return n < 0 && errno == ENOENT ? 0 : n;
+    }
+    *jobs = malloc(sizeof **jobs);
+    if (!*jobs)
+        return err_sys(err, "no memory");
+    return base_find(path, id, NULL, *jobs, err) < 0 ? -1 : 1;
+}
+
+int cmd_list(const struct cmd *c)
+{
+    char path[PATH_MAX];
+    struct base_job *jobs = NULL;
+    struct rows rows = {NULL, 0, 0};
+    struct err err = {{0}};
+    int n, status = CMD_DONE;
+
+    if (cmd_is_root(c, "list", &err))
+        return cmd_fail(c, CMD_REFUSED, &err);
+    if (base_path(c, path, &err) < 0)
+        return cmd_fail(c, CMD_FAILED, &err);
+    n = choose(c, path, &jobs, &err);
+    if (n < 0)
+        status = cmd_fail(c, errno == EINVAL ? CMD_USAGE : CMD_FAILED, &err);
+    for (int i = 0; i < n; i++) {
+        struct err one = {{0}};
+
+        if (add_job(path, &jobs[i], &rows, &one) < 0) {
+            err_prefix(&one, "job %u", jobs[i].job);
+            err_clean(one.text);
+            fprintf(stderr, "scheckpoint: %s\n", one.text);
+            status = CMD_FAILED;
+        }
+    }
+    free(jobs);
+    if (n < 0)
+        return status;
+    if (rows.n > 1)
+        qsort(rows.row, rows.n, sizeof *rows.row, newest_first);
+    if (c->json ? print_json(path, &rows) < 0 : print_table(&rows) < 0)
+        status = CMD_FAILED;
+    if (rows.n == 0 && !c->json)
+        fprintf(stderr, "scheckpoint: no checkpoints in %s\n", path);
+    free(rows.row);
+    return status;
+}
