@@ -10,7 +10,8 @@
 #   done_testing
 #
 # Environment: CKPT_BUILDDIR (the build to test, default: the checkout), CKPT_ISOLATION (private|host, default private),
-# TMPDIR.  Output is TAP; a failing step shows what it saw as diagnostics.
+# TMPDIR, CKPT_KEEP=1 (leave the testbed's directory for a look at its logs).  Output is TAP; a failing step
+# shows what it saw as diagnostics.
 
 set -u
 TEST_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -18,7 +19,7 @@ TESTBED=$TEST_TOP/contrib/testbed
 CKPT_BUILDDIR=${CKPT_BUILDDIR:-$TEST_TOP}
 CKPT_ISOLATION=${CKPT_ISOLATION:-private}
 export CKPT_BUILDDIR
-test_n=0 test_failed=0 TB=
+test_n=0 test_failed=0 tb_n=0 TB=
 TEST_TMP=$(mktemp -d "${TMPDIR:-/tmp}/ckpt-t.XXXXXX")
 chmod 755 "$TEST_TMP"
 
@@ -95,6 +96,39 @@ unlike() {
     return 1
 }
 
+# skip NAME REASON - one step that does not apply here
+skip() {
+    test_n=$((test_n + 1))
+    echo "ok $test_n - $1 # SKIP $2"
+}
+
+# together FUNCTION... - runs them at the same time, each in a subshell; prints what they printed, in order
+together() {
+    local f line together_start=$SECONDS
+    for f; do
+        # shellcheck disable=SC2030 # counted again below
+        (
+            test_n=0 test_failed=0
+            "$f"
+            echo "# $f took $((SECONDS - together_start)) s"
+        ) >"$TEST_TMP/together.$f" 2>&1 &
+    done
+    wait
+    # shellcheck disable=SC2031
+    for f; do
+        while IFS= read -r line; do
+            case $line in
+                "ok "*) test_n=$((test_n + 1)); echo "ok $test_n - ${line#ok * - }" ;;
+                "not ok "*)
+                    test_n=$((test_n + 1)) test_failed=$((test_failed + 1))
+                    echo "not ok $test_n - ${line#not ok * - }"
+                    ;;
+                *) printf '%s\n' "$line" ;;
+            esac
+        done <"$TEST_TMP/together.$f"
+    done
+}
+
 done_testing() {
     echo "1..$test_n"
     [ "$test_failed" -eq 0 ]
@@ -102,33 +136,64 @@ done_testing() {
 
 # --- the testbed ------------------------------------------------------------------------------------
 
-# tb_up [testbed up options] - sets TB, HOME_DIR (the test user's), SCRATCH (his checkpoints)
+# tb_up [testbed up options] - sets TB, HOME_DIR (the test user's), SCRATCH (his checkpoints), PROGS (the test
+# programs), NODE (a node's name without its number)
 tb_up() {
-    TB=$TEST_TMP/tb
+    local name
+    [ "$(id -u)" -eq 0 ] || skip_all "needs root"
+    tb_n=$((tb_n + 1))
+    TB=$TEST_TMP/tb$tb_n
     if ! "$TESTBED" up --dir "$TB" --isolation "$CKPT_ISOLATION" "$@" >"$TEST_TMP/up.log" 2>&1; then
         sed 's/^/# /' "$TEST_TMP/up.log"
         bail "the testbed does not start"
     fi
     HOME_DIR=$TB/home/ckptest
     SCRATCH=$TB/scratch/ckptest
+    PROGS=$TB/progs
+    mapfile -d '' -t tb_env < <("$TESTBED" run --dir "$TB" -- env -0)
+    mapfile -d '' -t tb_env_root < <("$TESTBED" run --dir "$TB" --root -- env -0)
+    NODE=$(run_root printenv TESTBED_NODES)
+    NODE=${NODE%n*}n
+    install -d "$PROGS"
+    for name in "$TEST_TOP"/t/progs/*.{sh,py,R,java}; do
+        install -m 755 "$name" "$PROGS"
+    done
+    for name in "$TEST_TOP"/t/progs/*.c; do
+        name=$(basename "$name" .c)
+        install -m 755 "$CKPT_BUILDDIR/t/progs/$name" "$PROGS" ||
+            bail "the test programs are not built: make -C $CKPT_BUILDDIR t-programs"
+    done
+}
+
+tb_down() {
+    local keep=()
+    [ -n "$TB" ] || return 0
+    [ -z "${CKPT_KEEP:-}" ] || keep=(--keep)
+    mount | awk -v d="$TB/" 'index($3, d) == 1 { print $3 }' | sort -r | xargs -r -n 1 umount -l
+    "$TESTBED" down --dir "$TB" "${keep[@]}" >"$TEST_TMP/down.log" 2>&1 || {
+        sed 's/^/# /' "$TEST_TMP/down.log"
+        return 1
+    }
+    TB=
 }
 
 test_cleanup() {
     local rc=$?
     trap - EXIT INT TERM
-    [ -z "$TB" ] || "$TESTBED" down --dir "$TB" >"$TEST_TMP/down.log" 2>&1 || {
-        sed 's/^/# /' "$TEST_TMP/down.log"
-        rc=1
-    }
-    rm -rf "$TEST_TMP"
+    tb_down || rc=1
+    if [ -n "${CKPT_KEEP:-}" ]; then diag "left behind: $TEST_TMP"; else rm -rf "$TEST_TMP"; fi
     exit $rc
 }
 trap test_cleanup EXIT
 trap 'exit 130' INT TERM
 
-run() { "$TESTBED" run --dir "$TB" -- "$@"; }             # as the test user
+# Each `testbed run` looks at the whole testbed first; what polls or comes often takes its environment instead.
+run() { # as the test user
+    (cd "$HOME_DIR" && exec setpriv --reuid ckptest --regid ckptest --init-groups --inh-caps=-all \
+        --ambient-caps=-all -- env -i "${tb_env[@]}" "$@")
+}
 run_as() { local u=$1; shift; "$TESTBED" run --dir "$TB" --user "$u" -- "$@"; }
-run_root() { "$TESTBED" run --dir "$TB" --root -- "$@"; }
+run_root() { env -i "${tb_env_root[@]}" "$@"; }
 
 # put_script NAME <<text - an executable file in the test user's home; prints its path
 put_script() {
@@ -138,56 +203,152 @@ put_script() {
     echo "$HOME_DIR/$1"
 }
 
+# job_script NAME COMMAND... - a batch script that runs COMMAND as its child and ends as it does; prints its path
+job_script() {
+    local name=$1
+    shift
+    put_script "$name" <<<"#!/bin/bash
+$(printf '%q ' "$@")
+exit \$?"
+}
+
 # submit [sbatch options] -- SCRIPT [ARGUMENTS] - prints the job id; output goes to HOME_DIR/JOBID.out
 submit() {
     local opts=()
     while [ $# -gt 0 ] && [ "$1" != -- ]; do opts+=("$1"); shift; done
     shift
-    run sbatch --parsable --requeue -o "$HOME_DIR/%j.out" "${opts[@]}" "$@"
+    run sbatch --parsable --requeue --mem=400 -o "$HOME_DIR/%j.out" "${opts[@]}" "$@"
 }
 
-out() { cat "$HOME_DIR/$1.out" 2>/dev/null; }
-state() { run_root scontrol show job "$1" 2>/dev/null | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p'; }
-restarts() { run_root scontrol show job "$1" | sed -n 's/.*Restarts=\([0-9]*\).*/\1/p'; }
+# --- jobs -------------------------------------------------------------------------------------------
 
-# wait_until SECONDS COMMAND... - polls every 0.1 s; fails after the time
+out() { cat "$HOME_DIR/$1.out" 2>/dev/null; }
+show() { run_root scontrol -o show job "$1" 2>/dev/null; }
+state() { show "$1" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p'; }
+restarts() { show "$1" | sed -n 's/.*Restarts=\([0-9]*\).*/\1/p'; }
+# exit_code JOB - STATUS:SIGNAL
+exit_code() { show "$1" | sed -n 's/.* ExitCode=\([0-9]*:[0-9]*\).*/\1/p'; }
+job_node() { show "$1" | sed -n 's/.* NodeList=\([^ ]*\).*/\1/p'; }
+
+# wait_until SECONDS COMMAND... - polls; fails after the time
 wait_until() {
     local end=$((SECONDS + $1))
     shift
     until "$@" >/dev/null 2>&1; do
         [ $SECONDS -lt $end ] || { echo "timed out waiting for: $*"; return 1; }
-        sleep 0.1
+        sleep 0.15
     done
 }
 
 state_is() { [ "$(state "$1")" = "$2" ]; }
+state_in() { [[ " $2 " == *" $(state "$1") "* ]]; }
 out_has() { out "$1" | grep -qE -- "$2"; }
 
 # wait_state JOB STATE [SECONDS] ; wait_out JOB REGEX [SECONDS]
 wait_state() {
-    wait_until "${3:-60}" state_is "$1" "$2" || { run_root scontrol show job "$1"; out "$1" | tail -n 15; return 1; }
+    wait_until "${3:-60}" state_is "$1" "$2" || { tell "$1"; return 1; }
 }
 wait_out() {
-    wait_until "${3:-60}" out_has "$1" "$2" || { echo "state: $(state "$1")"; out "$1" | tail -n 25; return 1; }
+    wait_until "${3:-60}" out_has "$1" "$2" || { tell "$1"; return 1; }
+}
+tell() { # for a failure's diagnostics
+    show "$1"
+    out "$1" | grep -v '^step ' | tail -n 12
+    echo "last: $(out "$1" | tail -n 1)"
 }
 
-# The job's own directory, and its complete generations, oldest first
-jobdir() { find "$SCRATCH" -maxdepth 1 -name "*.$1.*" 2>/dev/null | head -n 1; }
-generations() { find "$(jobdir "$1")/batch" -maxdepth 1 -name 'gen-*' ! -name '*.partial' -printf '%f\n' 2>/dev/null | sort; }
-n_generations() { generations "$1" | grep -c .; }
+# --- what the test programs print: "step N pid P"
 
-checkpoint() { run scheckpoint create "$1"; } # to the end
+last_step() { out "$1" | awk '/^step / { n = $2 } END { print n + 0 }'; }
+step_reached() { [ "$(last_step "$1")" -ge "$2" ]; }
+wait_step() { wait_until "${3:-60}" step_reached "$1" "$2" || { tell "$1"; return 1; }; }
+# goes_on JOB [STEPS] - from where it is now
+goes_on() { wait_step "$1" $(($(last_step "$1") + ${2:-3})) 60; }
+# once FILE - the steps in it are 1, 2, 3 ... and none comes twice
+once() {
+    awk '/^step / { if ($2 != ++n) { print FILENAME ": step " $2 " instead of " n; bad = 1; n = $2 } }
+        END { if (!n) print FILENAME ": no step"; exit bad || !n }' "$1"
+}
+each_once() { once "$HOME_DIR/$1.out"; }
+# jumps JOB - how often the count went back, and by how much: "COUNT LARGEST", and fails when it ever went ahead
+jumps() {
+    out "$1" | awk '/^step / {
+            if ($2 <= n) { count++; if (n - $2 + 1 > most) most = n - $2 + 1 }
+            else if ($2 != n + 1) bad = 1
+            n = $2
+        } END { print count + 0, most + 0; exit bad }'
+}
+pids_printed() { out "$1" | awk '/^step / { print $4 }' | sort -u | paste -s -d ' '; }
+
+# --- what root sees of a job's processes
+
+# The batch step's control group, as /proc/PID/cgroup of its processes names it (v1, v2)
+job_pids() { grep -lsE "${NODE}[0-9]+[_/].*job_$1/step_batch(/|\$)" /proc/[0-9]*/cgroup | cut -d / -f 3; }
+# job_pid JOB NAME - the first process of that name
+job_pid() {
+    local pid
+    for pid in $(job_pids "$1"); do
+        [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != "$2" ] || { echo "$pid"; return 0; }
+    done
+    return 1
+}
+
+# tree JOB [threads] - the processes below and with ckpt-init, as the job itself numbers them, a line each; without
+# those that come and go.  The names of threads are not compared: programs change them.
+tree() {
+    local pid
+    for pid in $(job_pids "$1"); do cat "/proc/$pid/task"/*/status; done 2>/dev/null | awk -v with="${2:-}" '
+        $1 == "Name:" { name = $2 }
+        $1 == "Tgid:" { tgid = $2 }
+        $1 == "Pid:" { pid = $2 }
+        $1 == "PPid:" && pid == tgid { comm[pid] = name; parent[pid] = $2 }
+        $1 == "NSpid:" { tid = $NF; if (pid == tgid) own[pid] = tid; tids[tgid] = tids[tgid] " " tid }
+        $1 == "NSpgid:" && pid == tgid { pgid[pid] = $NF }
+        $1 == "NSsid:" && pid == tgid { sid[pid] = $NF }
+        END {
+            for (p in comm) {
+                for (a = p; a in comm && comm[a] != "ckpt-init"; a = parent[a]);
+                if (!(a in comm) || comm[p] ~ /^(sleep|date|rm)$/) continue
+                print own[p], comm[p], "ppid", p == a ? "-" : own[parent[p]], "pgid", pgid[p], "sid", sid[p],
+                    with ? "threads" tids[p] : ""
+            }
+        }' | sort -n
+}
+
+# --- checkpoints
+
+# The job's own directory, and its complete generations, oldest first
+jobdir() { find "${2:-$SCRATCH}" -maxdepth 1 -name "*.$1.*" 2>/dev/null | head -n 1; }
+taskdir() { echo "$(jobdir "$@")/batch"; }
+generations() {
+    find "$(taskdir "$@")" -maxdepth 1 -name 'gen-*' ! -name '*.partial' -printf '%f\n' 2>/dev/null | sort
+}
+n_generations() { generations "$@" | grep -c .; }
+newest() { generations "$@" | tail -n 1; }
+no_images() { [ -z "$(jobdir "$@")" ] || { find "$(jobdir "$@")"; return 1; }; }
+
+checkpoint() { run scheckpoint create "$@"; } # to the end
 
 # requeue JOB - and have it start at once
 requeue() {
+    local n
+    n=$(restarts "$1")
     run scontrol requeue "$1" || return 1
-    wait_until 40 state_is "$1" PENDING || return 1
-    # The time limit of the requeued start is lifted again and again: slurmctld sets it late.
-    wait_until 60 restart_now "$1"
+    # slurmd refuses a credential made in the very second in which it revoked the one before.
+    sleep 1.5
+    wait_until 60 restarted "$1" $((n + 1)) || { tell "$1"; return 1; }
 }
-restart_now() {
-    case $(state "$1") in RUNNING | COMPLETED | FAILED) return 0 ;; esac
-    run_root scontrol update job="$1" StartTime=now
-    sleep 0.3
+# slurmctld sets the time before which a requeued job does not start late: it is lifted again and again.
+restarted() {
+    local now
+    now=$(state "$1")
+    [ "$(restarts "$1")" -ge "$2" ] || return 1
+    case $now in
+        RUNNING | COMPLETED | FAILED) return 0 ;;
+        PENDING) run_root scontrol update job="$1" StartTime=now >/dev/null 2>&1 ;;
+    esac
     return 1
 }
+restored() { wait_out "$1" 'checkpoint: restored' "${2:-60}"; }
+n_restored() { out "$1" | grep -c 'checkpoint: restored'; }
+restored_times() { [ "$(n_restored "$1")" -ge "$2" ]; }

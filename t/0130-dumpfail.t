@@ -1,0 +1,163 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A checkpoint that fails: the job runs on, the older generation stays and restores, the reason is told.
+. "$(dirname "$0")/lib.sh"
+
+# start NAME [sbatch options] - a counter with its own checkpoint directory and one good generation; sets job, dir
+start() {
+    local name=$1
+    shift
+    dir=$HOME_DIR/$name
+    [ -d "$dir" ] || install -d -o ckptest -g ckptest -m 700 "$dir"
+    job=$(submit --checkpoint=interval=0 --checkpoint-dir="$dir" "$@" -- \
+        "$(job_script "$name.sh" "$PROGS/counter" "$dir.stop")")
+    ok "$name: starts" wait_step "$job" 3
+    ok "$name: a good checkpoint" checkpoint -d "$dir" "$job"
+    good=$(newest "$job" "$dir")
+    is "$name: it is there" "$good" gen-0000-000001
+}
+
+# fails NAME REASON - a checkpoint that must fail so
+fails() {
+    local name=$1 reason=$2 said
+    said=$(checkpoint -d "$dir" "$job" 2>&1; echo "status $?")
+    like "$name: create tells why" "$said" "$reason"
+    like "$name: create exits with 1" "$said" '^status 1$'
+    like "$name: the job's stderr tells it" "$(out "$job" | grep -a '^checkpoint: not saved')" "$reason"
+    ok "$name: the job runs on" goes_on "$job"
+}
+
+# goes_back NAME - requeued without a last checkpoint it comes back from the good one
+goes_back() {
+    local name=$1 jump
+    ok "$name: requeue" requeue "$job"
+    like "$name: the older generation is restored" "$(restored "$job" 2>&1; out "$job")" "restored $good"
+    ok "$name: it goes on" goes_on "$job"
+    jump=$(jumps "$job")
+    ok "$name: no step is missing" jumps "$job"
+    is "$name: only what followed that checkpoint is repeated" "${jump% *}" 1
+}
+
+ends() {
+    touch "$dir.stop"
+    ok "$1: ends" wait_state "$job" COMPLETED
+}
+
+full() {
+    local job dir good
+    install -d -m 700 "$HOME_DIR/full"
+    mount -t tmpfs -o "size=24m,mode=700,uid=$(id -u ckptest),gid=$(id -g ckptest)" none "$HOME_DIR/full"
+    start full
+    run dd if=/dev/zero of="$dir/ballast" bs=64k 2>/dev/null
+    fails full 'No space left|space'
+    is "full: nothing half-written is left" "$(find "$dir" -name '*.partial')" ""
+    is "full: the older generation stays" "$(newest "$job" "$dir")" "$good"
+    like "full: scheckpoint error tells it" "$(run scheckpoint error -d "$dir" "$job" 2>&1)" 'space'
+    goes_back full
+    rm "$dir/ballast"
+    ok "full: with room again the next one is made" checkpoint -d "$dir" "$job"
+    like "full: it is newer" "$(newest "$job" "$dir")" 'gen-0001-'
+    ends full
+}
+
+not_writable() {
+    local job dir good task
+    start readonly
+    task=$(taskdir "$job" "$dir")
+    chmod 500 "$task"
+    fails readonly 'Permission denied'
+    is "readonly: the older generation stays" "$(newest "$job" "$dir")" "$good"
+    goes_back readonly
+    chmod 700 "$task"
+    ok "readonly: once it is writable the next one is made" checkpoint -d "$dir" "$job"
+    like "readonly: scheckpoint error tells the last good one" \
+        "$(run scheckpoint error -d "$dir" "$job" 2>&1)" 'gen-0001-'
+    ends readonly
+}
+
+vanished() {
+    local job dir good
+    start vanished
+    mv "$dir" "$dir.away"
+    # create cannot ask there: an operator's ring can.
+    run scancel --signal=URG --batch "$job"
+    like "vanished: the job's stderr tells it" \
+        "$(wait_out "$job" 'checkpoint: not saved' 30; out "$job" | grep -a '^checkpoint: not saved')" "$dir|directory"
+    ok "vanished: the job runs on" goes_on "$job"
+    ok "vanished: nothing was made in its place" test ! -e "$dir"
+    mv "$dir.away" "$dir"
+    is "vanished: the older generation is there again" "$(newest "$job" "$dir")" "$good"
+    ok "vanished: the next one is made there" checkpoint -d "$dir" "$job"
+    good=$(newest "$job" "$dir")
+    is "vanished: it is the second" "$good" gen-0000-000002
+    # Requeued while it is away: what is saved must not be lost by a start from the beginning.
+    mv "$dir" "$dir.away"
+    ok "vanished: requeue" run scontrol requeue "$job"
+    ok "vanished: the job is held" wait_until 60 held "$job"
+    like "vanished: with the reason" "$(out "$job")" 'checkpoint: .*(directory|No such file).*held'
+    is "vanished: it did not start from the beginning" "$(out "$job" | grep -c ^start)" 1
+    rm -rf "$dir"
+    mv "$dir.away" "$dir"
+    run scontrol release "$job"
+    ok "vanished: released it is restored" wait_until 60 releases "$job"
+    ok "vanished: it goes on" goes_on "$job"
+    ends vanished
+}
+held() { [[ $(show "$1") == *Reason=*[Hh]eld* || $(state "$1") == SPECIAL_EXIT ]]; }
+releases() {
+    run_root scontrol update job="$1" StartTime=now
+    restored_times "$1" 1
+}
+
+# --- the helpers are killed in the middle of a dump; 256 MiB give the time for it
+
+killed() {
+    local job dir=$SCRATCH good stop=$HOME_DIR/killed.stop victim before
+    job=$(submit --checkpoint=interval=0 --mem=600 -- "$(job_script killed.sh "$PROGS/invariant" "$stop" 256)")
+    ok "killed: starts" wait_step "$job" 3
+    ok "killed: a good checkpoint" checkpoint "$job"
+    good=$(newest "$job")
+    before=$(tree "$job" threads)
+    for victim in dump criu; do
+        kill_helper "$job" "$victim" >"$TEST_TMP/killed.$victim" &
+        fails "killed $victim" '.'
+        wait $!
+        is "killed $victim: it was there, and killed" "$(cat "$TEST_TMP/killed.$victim")" killed
+        ok "killed $victim: no helper is left" wait_until 20 no_helper "$job"
+        is "killed $victim: the same processes go on" "$(tree "$job" threads)" "$before"
+        is "killed $victim: none is stopped or traced" "$(stopped "$job")" ""
+        is "killed $victim: the older generation stays" "$(newest "$job")" "$good"
+    done
+    ok "killed: the next one is made" checkpoint "$job"
+    ok "killed: nothing half-written is left" test -z "$(find "$(taskdir "$job")" -name '*.partial')"
+    ok "killed: requeue" requeue "$job"
+    ok "killed: restored" restored "$job"
+    ok "killed: it goes on" goes_on "$job"
+    touch "$stop"
+    ok "killed: ends" wait_state "$job" COMPLETED
+    like "killed: its memory was never touched" "$(out "$job" | grep -aE '^(result|broken)')" '^result ok$'
+    ok "killed: each step once" each_once "$job"
+}
+# kill_helper JOB NAME - SIGKILL to it as soon as criu writes pages
+kill_helper() {
+    local end=$((SECONDS + 30)) pid criu
+    while [ $SECONDS -lt $end ]; do
+        criu=$(pgrep -u ckptest -x criu) || continue
+        grep -qs "job_$1/step_batch" "/proc/$criu/cgroup" || continue
+        pid=$(job_pid "$1" "$2") || continue
+        sleep 0.15
+        kill -KILL "$pid" 2>/dev/null && { echo killed; return; }
+    done
+}
+no_helper() { ! job_pid "$1" dump && ! job_pid "$1" criu; }
+stopped() {
+    local pid
+    for pid in $(job_pids "$1"); do
+        grep -HE '^(State:.*[Tt] \(|TracerPid:.*[1-9])' "/proc/$pid/task"/*/status 2>/dev/null
+    done
+}
+
+tb_up --nodes 2
+together full not_writable vanished killed
+done_testing
