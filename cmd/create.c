@@ -196,7 +196,7 @@ static int look_around(struct wait *w)
      * ring without a request asks for one more checkpoint. */
     if (elapsed - w->rang_ms >= RING_AGAIN_MS && is_waiting(w)) {
         w->rang_ms = elapsed;
-        (void)job_ring(w->job->id, NULL);
+        (void)job_ring(w->job, NULL);
     }
     return -1;
 }
@@ -277,7 +277,7 @@ static int ask_owner(const struct cmd *c, const struct job_name *name, const str
         return cmd_fail(c, errno == ESRCH ? CMD_REFUSED : CMD_FAILED, &err);
     if (make_id(w.request.id, &err) < 0 || request_put(w.taskfd, &w.request, &err) < 0) {
         status = cmd_fail(c, CMD_FAILED, &err);
-    } else if (job_ring(job->id, &err) < 0) {
+    } else if (job_ring(job, &err) < 0) {
         status = errno == EPERM || errno == ESRCH ? CMD_REFUSED : CMD_FAILED;
         take_back(&w);
         cmd_fail(c, status, &err);
@@ -299,7 +299,7 @@ static int ask_operator(const struct cmd *c, const struct job *job)
 {
     struct err err = {{0}};
 
-    if (job_ring(job->id, &err) < 0)
+    if (job_ring(job, &err) < 0)
         return cmd_fail(c, errno == EIO ? CMD_FAILED : CMD_REFUSED, &err);
     return print_asked(c, job->id,
                        "asked for a checkpoint, if it was submitted with --checkpoint; the job is "

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const state_names[] = {
@@ -30,6 +31,12 @@ static void fill(const slurm_job_info_t *from, struct job *job)
 
     memset(job, 0, sizeof *job);
     job->id = from->job_id;
+    job->name.id = from->job_id;
+    if (from->array_job_id != 0 && from->array_task_id != NO_VAL) {
+        job->name.id = from->array_job_id;
+        job->name.is_task = true;
+        job->name.task = from->array_task_id;
+    }
     job->uid = from->user_id;
     job->batch = from->batch_flag != 0;
     job->restarts = from->restart_cnt;
@@ -109,27 +116,33 @@ int job_load(const struct job_name *name, struct job *job, struct err *err)
     return rc;
 }
 
-int job_ring(uint32_t id, struct err *err)
+int job_ring(const struct job *job, struct err *err)
 {
+    char name[32];
     int code;
 
     start();
-    if (slurm_kill_job(id, SIGURG, KILL_JOB_BATCH) == SLURM_SUCCESS)
+    /* By number, the array's task that has the array's id would stand for all of them. */
+    if (job->name.is_task)
+        snprintf(name, sizeof name, "%u_%u", job->name.id, job->name.task);
+    else
+        snprintf(name, sizeof name, "%u", job->id);
+    if (slurm_kill_job2(name, SIGURG, KILL_JOB_BATCH, NULL) == SLURM_SUCCESS)
         return 0;
     code = slurm_get_errno();
     switch (code) {
     case ESLURM_USER_ID_MISSING:
     case ESLURM_ACCESS_DENIED:
         errno = EPERM;
-        return err_set(err, "job %u is neither yours nor are you an operator", id);
+        return err_set(err, "job %s is neither yours nor are you an operator", name);
     case ESLURM_INVALID_JOB_ID:
     case ESLURM_ALREADY_DONE:
     case ESLURM_TRANSITION_STATE_NO_UPDATE:
         errno = ESRCH;
-        return err_set(err, "job %u has just ended", id);
+        return err_set(err, "job %s has just ended", name);
     default:
         errno = EIO;
-        return err_set(err, "cannot signal job %u: %s", id, slurm_strerror(code));
+        return err_set(err, "cannot signal job %s: %s", name, slurm_strerror(code));
     }
 }
 

@@ -23,7 +23,8 @@ struct job_name {
 enum job_phase { JOB_PHASE_PENDING, JOB_PHASE_RUNNING, JOB_PHASE_SUSPENDED, JOB_PHASE_OVER };
 
 struct job {
-    uint32_t id; /* its own id, an array task's too: the one in the directory's name */
+    uint32_t id;          /* its own id, an array task's too: the one in the directory's name */
+    struct job_name name; /* what Slurm is to be told: "12_3" for a task of an array */
     uid_t uid;
     enum job_phase phase;
     const char *state; /* Slurm's word for it, static */

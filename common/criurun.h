@@ -92,7 +92,7 @@ void criurun_explain(const struct criurun *run, char *text, size_t size);
 bool criurun_explain_log(const char *log, char *text, size_t size);
 
 /* Write the log to LOGDIR/name beneath taskfd (made 0700 when missing; a former file of that name is
- * replaced).  Failing is not serious. */
+ * replaced); nothing when the log is empty.  Failing is not serious. */
 int criurun_save_log(const struct criurun *run, int taskfd, const char *name, struct err *err);
 
 /* Kills and reaps it if it still runs.  NULL is fine; errno is kept. */

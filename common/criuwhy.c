@@ -35,6 +35,8 @@ static const struct known known[] = {
     /* dump */
     {"Unseizable non-zombie", "a process cannot be stopped: a debugger is attached, or its program may "
                               "be run but not read"},
+    {"Unable to detach from", "a process cannot be stopped: a debugger is attached, or its program may "
+                              "be run but not read"},
     {"Timeout reached", "a process did not stop in time: it waits for a disk or network filesystem"},
     {"Zombies with threads are not", "a process is just ending: try again"},
     {"Zombie thread not", "a process is just ending: try again"},
@@ -52,6 +54,10 @@ static const struct known known[] = {
                                 "sssd, dbus, nscd: mostly short, try again)"},
     {"Can't dump name-less external", "a connection to a service outside the job"},
     {"io_uring", "a process uses io_uring, which CRIU cannot save"},
+    {"send_fds failed", "an open file cannot be handed on (io_uring?), which CRIU cannot save"},
+    {"fsnotify", "a process watches files (inotify, fanotify), which CRIU cannot save without more "
+                 "privilege"},
+    {"Can't stat path", "an open file lies where the job's user may not look"},
     {"perf_event", "a process uses performance counters (perf), which CRIU cannot save"},
     {"userfaultfd", "a process uses userfaultfd, which CRIU cannot save"},
     {"infiniband", "a process uses RDMA (InfiniBand), which CRIU cannot save"},
@@ -168,7 +174,7 @@ void criurun_explain(const struct criurun *run, char *text, size_t size)
         return;
     if (WIFSIGNALED(status))
         snprintf(text, size, "criu was ended by signal %d%s", WTERMSIG(status),
-                 WTERMSIG(status) == SIGKILL ? " (out of memory?)" : "");
+                 WTERMSIG(status) == SIGKILL ? " (by hand, or out of memory?)" : "");
     else
         snprintf(text, size, "criu ended with status %d and gave no reason", WEXITSTATUS(status));
 }
@@ -179,6 +185,8 @@ int criurun_save_log(const struct criurun *run, int taskfd, const char *name, st
     const char *log = criurun_log(run, &len);
     int dir, fd, rc;
 
+    if (len == 0)
+        return 0;
     if (mkdirat(taskfd, LOG_DIR, 0700) < 0 && errno != EEXIST)
         return err_sys(err, "cannot make " LOG_DIR);
     dir = gendir_open_dir(taskfd, LOG_DIR, err);
@@ -190,12 +198,16 @@ int criurun_save_log(const struct criurun *run, int taskfd, const char *name, st
         return -1;
     }
     fd = gendir_open_file(dir, name, O_WRONLY | O_CREAT, 0600, err);
-    io_close(&dir);
-    if (fd < 0)
+    if (fd < 0) {
+        io_close(&dir);
         return -1;
+    }
     rc = io_write_full(fd, log, len);
-    if (rc < 0)
+    if (rc < 0) {
         err_sys(err, "cannot write " LOG_DIR "/%s", name);
+        (void)unlinkat(dir, name, 0);
+    }
     io_close(&fd);
+    io_close(&dir);
     return rc;
 }

@@ -7,7 +7,7 @@
 # the checkout, which may belong to somebody else than root, and works whatever state that is in.
 copy_source() {
     mkdir -p "$2" &&
-        tar -C "$1" -cf - --exclude-vcs --exclude=./autom4te.cache --exclude=./build --exclude='./build-*' \
+        tar -C "$1" -cf - --exclude-vcs --exclude=./autom4te.cache --exclude=./build --exclude=./build-gcc \
             --exclude=./Makefile --exclude=./config.status --exclude=./config.h --exclude=./stamp-h1 \
             --exclude=./libtool --exclude=.deps --exclude=.libs --exclude='*.o' --exclude='*.lo' \
             --exclude='*.la' --exclude='*.log' --exclude='*.trs' --exclude=.dirstamp . |

@@ -7,12 +7,15 @@
  * (restore) and looks at no peer.  In a directory of the job's user any process of that user could put
  * its own socket there.  Here the first such connect() is answered with the descriptor named by
  * CKPT_STREAM_FD; every other one is the kernel's.
+ *
+ * And the root of a restored tree is a child subreaper from its birth: see setsid() below.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -21,6 +24,7 @@
 int connect(int fd, const struct sockaddr *addr, socklen_t len);
 
 static int stream_fd = -1;
+static pid_t criu_pid;
 
 /* When memory runs out, the kernel is to take criu and not the job.  criu is dumpable by now, the
  * helper that started it is not and cannot do this from outside.  At a restore the job inherits the
@@ -40,6 +44,7 @@ __attribute__((constructor)) static void shim_init(void)
 {
     const char *number = getenv("CKPT_STREAM_FD");
 
+    criu_pid = getpid();
     if (number && *number >= '3' && *number <= '9' && !number[1])
         stream_fd = *number - '0';
     if (getenv("CKPT_OOM"))
@@ -80,4 +85,15 @@ int connect(int fd, const struct sockaddr *addr, socklen_t len)
         return 0;
     }
     return (int)syscall(SYS_connect, fd, addr, len);
+}
+
+/* CRIU 4.2 gives PR_SET_CHILD_SUBREAPER back to a task at the very end (pie/restorer.c), after its temporary
+ * session leaders have ended.  Their children, daemons that have a session of their own, would by then have gone
+ * past the root (ckpt-init) to the keeper and be missing in the next dump.  The root is a session leader and calls
+ * this right after its birth. */
+pid_t setsid(void)
+{
+    if (getppid() == criu_pid)
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    return (pid_t)syscall(SYS_setsid);
 }

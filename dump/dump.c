@@ -56,6 +56,7 @@ struct dump {
     struct manifest_process *processes;
     uint32_t *states;
     size_t nprocesses;
+    bool log;       /* CRIU's log tells something */
     bool stopped;   /* the tree stands still until somebody sends SIGCONT */
     bool committed; /* the generation counts */
 };
@@ -207,7 +208,7 @@ static void give_up(void *arg)
     if (d->committed) {
         snprintf(d->reply.text, sizeof d->reply.text,
                  "older generations could not be removed: the file system does not answer");
-    } else {
+    } else if (!d->reply.error) {
         continue_tree(d);
         proto_reply_fail(&d->reply, ETIMEDOUT,
                          "time limit reached while %s: does the file system of %.300s answer?",
@@ -266,16 +267,6 @@ static int begin(struct dump *d, struct err *err)
     return d->pack ? 0 : -1;
 }
 
-static void save_log(const struct dump *d)
-{
-    int saved = errno;
-    char name[64];
-
-    snprintf(name, sizeof name, "dump-%s.log", d->gen.name);
-    (void)criurun_save_log(d->run, d->gen.taskfd, name, NULL);
-    errno = saved;
-}
-
 /* From here on the tree stands still until CRIU has ended. */
 static int capture(struct dump *d, struct err *err)
 {
@@ -291,10 +282,10 @@ static int capture(struct dump *d, struct err *err)
         errno = ESRCH;
         return err_set(err, "process %d has ended meanwhile", d->pid);
     }
-    if (criurun_go(d->run, 0, err) < 0 || capture_run(&opts, err) < 0) {
-        save_log(d);
+    d->log = true;
+    if (criurun_go(d->run, 0, err) < 0 || capture_run(&opts, err) < 0)
         return -1;
-    }
+    d->log = false;
     d->stopped = d->request.flags & PROTO_F_STOP;
     step_back();
     if (images_processes(d->images, &d->processes, &d->nprocesses, &d->states, err) < 0)
@@ -357,9 +348,17 @@ static int unprivileged_part(struct dump *d, struct err *err)
     return 0;
 }
 
-static int run(struct dump *d, struct err *err)
+static void save_log(const struct dump *d)
 {
-    int rc, error;
+    char name[64];
+
+    snprintf(name, sizeof name, "dump-%s.log", d->gen.name);
+    (void)criurun_save_log(d->run, d->gen.taskfd, name, NULL);
+}
+
+static void run(struct dump *d, struct err *err)
+{
+    int rc;
 
     proto_reply_init(&d->reply, &d->request);
     rc = privileged_part(d, err);
@@ -368,17 +367,19 @@ static int run(struct dump *d, struct err *err)
         rc = -1;
     if (rc == 0)
         rc = unprivileged_part(d, err);
-    error = errno;
-    if (rc < 0)
+    if (rc < 0) {
+        /* First the answer and the tree: what follows may hang with the file system, and then it
+         * is the watchdog that sends it. */
+        proto_reply_fail(&d->reply, errno, "%s", err->text);
         continue_tree(d);
+    }
+    if (d->log)
+        save_log(d);
     /* A thread that hangs in the kernel keeps what it uses. */
     (void)pack_destroy(d->pack);
     generation_end(&d->gen);
     criurun_destroy(d->run);
     watchdog_stop();
-    if (rc < 0)
-        proto_reply_fail(&d->reply, error, "%s", err->text);
-    return rc;
 }
 
 int main(int argc, char **argv)

@@ -44,10 +44,24 @@ static int check_space(int fd, const struct facts *f, uint64_t memory, struct er
     return 0;
 }
 
+/* A munged that does not answer is better found before the job is stopped than after. */
+static int check_seal(const struct facts *f, struct err *err)
+{
+    char hex[65], *cred;
+
+    seal_digest("", 0, hex);
+    cred = seal_make(hex, f->uid, f->munge_socket, err);
+    if (!cred)
+        return -1;
+    free(cred);
+    return 0;
+}
+
 int generation_begin(struct generation *g, const struct facts *f, uint64_t memory, struct err *err)
 {
-    g->taskfd = gendir_open_task(f, true, err);
-    if (g->taskfd < 0 || check_space(g->taskfd, f, memory, err) < 0)
+    /* Never made here: what has vanished may be a filesystem that is not mounted. */
+    g->taskfd = gendir_open_task(f, false, err);
+    if (g->taskfd < 0 || check_space(g->taskfd, f, memory, err) < 0 || check_seal(f, err) < 0)
         return -1;
     g->dirfd = gendir_begin(g->taskfd, f->epoch, &g->id, err);
     if (g->dirfd < 0)

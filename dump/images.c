@@ -295,6 +295,9 @@ static int take_core(const struct images *im, struct manifest_process *proc, uin
     }
     snprintf(proc->comm, sizeof proc->comm, "%s", core->tc->comm);
     *state = core->tc->task_state;
+    /* CRIU 4.2 writes whatever memory holds as the only thread of a zombie. */
+    if (*state == IMAGES_DEAD && proc->nthreads == 1)
+        proc->threads[0] = proc->pid;
     core_entry__free_unpacked(core, NULL);
     return 0;
 }

@@ -25,4 +25,30 @@ ckpt_criu_la_LDFLAGS = $(HARDEN_LDFLAGS) -module -avoid-version -shared
 # Runs a helper as the keeper does, without Slurm: for the system tests.
 noinst_PROGRAMS += t/helpers/run-helper
 t_helpers_run_helper_SOURCES = t/helpers/run-helper.c
-t_helpers_run_helper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
+t_helpers_run_helper_LDADD = libimage.la libhelper.la libcommon.la $(CAP_LIBS)
+
+if HAVE_CMOCKA
+# Not with libcriurun.la: capture_test has functions of its own in its place.
+dump_unit_cflags = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CMOCKA_CFLAGS)
+dump_unit_libs = libdump.la libcrimg.la libcriupb.la libimage.la libcommon.la $(CMOCKA_LIBS)
+check_PROGRAMS += \
+	common/criurun_test common/criuwhy_test \
+	dump/capture_test dump/images_test dump/pack_test dump/target_test dump/watchdog_test
+common_criurun_test_SOURCES = common/criurun_test.c common/scratch.c common/scratch.h
+common_criurun_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+common_criurun_test_LDADD = libcriurun.la $(CMOCKA_LIBS)
+EXTRA_common_criurun_test_DEPENDENCIES = criu-shim.la
+common_criuwhy_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+common_criuwhy_test_LDADD = libcriurun.la $(CMOCKA_LIBS)
+dump_capture_test_CFLAGS = $(dump_unit_cflags)
+dump_capture_test_LDADD = $(dump_unit_libs)
+dump_images_test_CFLAGS = $(dump_unit_cflags)
+dump_images_test_LDADD = $(dump_unit_libs)
+dump_pack_test_CFLAGS = $(dump_unit_cflags)
+dump_pack_test_LDADD = $(dump_unit_libs) libcriurun.la
+dump_target_test_CFLAGS = $(dump_unit_cflags)
+dump_target_test_LDADD = $(dump_unit_libs)
+dump_watchdog_test_CFLAGS = $(dump_unit_cflags)
+dump_watchdog_test_LDADD = $(dump_unit_libs) libcriurun.la
+dump/capture_test-capture_test.$(OBJEXT) dump/images_test-images_test.$(OBJEXT): common/criu.pb-c.h
+endif

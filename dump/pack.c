@@ -74,7 +74,10 @@ static void fail(struct pack *p, int error, const char *what)
         return;
     p->failed = error ? error : EIO;
     errno = p->failed;
-    err_sys(&p->err, "%s", what);
+    if (error == EFBIG)
+        err_set(&p->err, "%s", what); /* says it all */
+    else
+        err_sys(&p->err, "%s", what);
     notify(p);
     pthread_cond_broadcast(&p->drained);
 }

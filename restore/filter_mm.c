@@ -268,6 +268,10 @@ static int check_mm(struct filter *f, struct image *im, struct image *map, const
 
     if (mm->n_aios > 0)
         return filter_refuse(f, im, EBADMSG, "an asynchronous I/O ring (libaio): not restored");
+    /* It would hide its open files from the last look (criu-plugin.c).  None is dumped: CRIU without
+     * CAP_SYS_PTRACE cannot stop it. */
+    if (!mm->has_dumpable || mm->dumpable != 1)
+        return filter_refuse(f, im, EPERM, "a process that hides its state (dumpable is not 1)");
     if (check_vmas(f, im, mm) < 0)
         return -1;
     rc = read_pagemap(f, map, &m);

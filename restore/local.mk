@@ -1,14 +1,20 @@
+# What reads and verifies a generation: for scheckpoint, too.
+noinst_LTLIBRARIES += libread.la
+libread_la_SOURCES = \
+	restore/bundle.c restore/bundle.h restore/index.c restore/index.h restore/unpack.c restore/unpack.h \
+	restore/verify.c restore/verify.h restore/wire.c restore/wire.h
+libread_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS) -pthread
+libread_la_LIBADD = libcrimg.la libimage.la libcommon.la $(PROTOBUF_C_LIBS) $(ZSTD_LIBS) $(CRYPTO_LIBS) -lpthread
+
 # Everything of the helper but main, for the unit tests too.
 noinst_LTLIBRARIES += librestore.la
 librestore_la_SOURCES = \
-	restore/attempt.c restore/attempt.h restore/bundle.c restore/bundle.h \
+	restore/attempt.c restore/attempt.h \
 	restore/filter.c restore/filter.h restore/filter_core.c restore/filter_impl.h restore/filter_mm.c \
-	restore/index.c restore/index.h restore/procs.c restore/procs.h restore/serve.c restore/serve.h \
-	restore/tree.c restore/tree.h restore/unpack.c restore/unpack.h restore/verify.c restore/verify.h \
-	restore/wire.c restore/wire.h
+	restore/procs.c restore/procs.h restore/serve.c restore/serve.h restore/tree.c restore/tree.h
 librestore_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS) -pthread
 librestore_la_LIBADD = \
-	libcriurun.la libcrimg.la libcriupb.la libimage.la libhelper.la libcommon.la \
+	libread.la libcriurun.la libcrimg.la libcriupb.la libimage.la libhelper.la libcommon.la \
 	$(PROTOBUF_C_LIBS) $(ZSTD_LIBS) $(CRYPTO_LIBS) -lpthread
 restore/librestore_la-filter.lo restore/librestore_la-filter_core.lo restore/librestore_la-filter_mm.lo \
 	restore/librestore_la-serve.lo: common/criu.pb-c.h
@@ -22,3 +28,27 @@ criuplugin_LTLIBRARIES += ckpt-restore.la
 ckpt_restore_la_SOURCES = restore/criu-plugin.c
 ckpt_restore_la_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
 ckpt_restore_la_LDFLAGS = $(HARDEN_LDFLAGS) -module -avoid-version -shared -export-symbols-regex '^CR_PLUGIN_DESC$$'
+
+if HAVE_CMOCKA
+restore_unit_cflags = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
+restore_unit_libs = librestore.la $(CMOCKA_LIBS)
+check_PROGRAMS += \
+	restore/bundle_test restore/filter_test restore/filter_tree_test restore/index_test \
+	restore/procs_test restore/serve_test restore/wire_test
+restore_bundle_test_CFLAGS = $(restore_unit_cflags)
+restore_bundle_test_LDADD = $(restore_unit_libs)
+restore_filter_test_SOURCES = restore/filter_test.c restore/sample.c restore/sample.h
+restore_filter_test_CFLAGS = $(restore_unit_cflags)
+restore_filter_test_LDADD = $(restore_unit_libs)
+restore_filter_tree_test_SOURCES = restore/filter_tree_test.c restore/sample.c restore/sample.h
+restore_filter_tree_test_CFLAGS = $(restore_unit_cflags)
+restore_filter_tree_test_LDADD = $(restore_unit_libs)
+restore_index_test_CFLAGS = $(restore_unit_cflags)
+restore_index_test_LDADD = $(restore_unit_libs)
+restore_procs_test_CFLAGS = $(restore_unit_cflags) $(CAP_CFLAGS)
+restore_procs_test_LDADD = $(restore_unit_libs) $(CAP_LIBS)
+restore_serve_test_CFLAGS = $(restore_unit_cflags)
+restore_serve_test_LDADD = $(restore_unit_libs)
+restore_wire_test_CFLAGS = $(restore_unit_cflags)
+restore_wire_test_LDADD = $(restore_unit_libs)
+endif

@@ -131,7 +131,7 @@ static bool is_wanted(const struct wanted *w, pid_t id)
 {
     uint32_t key = (uint32_t)id;
 
-    return id > 0 && bsearch(&key, w->ids, w->n, sizeof *w->ids, compare_id);
+    return id > 0 && w->n > 0 && bsearch(&key, w->ids, w->n, sizeof *w->ids, compare_id);
 }
 
 static int check_process(pid_t pid, void *arg)

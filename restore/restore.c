@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #define PIDS_WAIT_MS 5000
+#define LOG_SECONDS 10
 
 struct restore {
     struct facts f;
@@ -138,22 +139,26 @@ static int attempt(struct restore *r, struct err *err)
                         .t = &r->t,
                         .deadline = r->started + (int64_t)r->f.restore_timeout * 1000,
                         .cancelfd = r->cancelfd};
-    struct err ignored;
-    char log[64];
-    int rc, saved;
 
     if (procs_wait_free(r->t.ids, r->t.nids, PIDS_WAIT_MS, err) < 0)
         return -1;
     alarm(0);
-    rc = attempt_run(&a, err);
-    saved = errno;
-    alarm(10); /* the log is not worth more; it is written before the reply so that it can be named
-                  there */
-    snprintf(log, sizeof log, "restore-%s.log", r->reply.generation);
-    (void)criurun_save_log(r->run, r->taskfd, log, &ignored);
-    alarm(0);
-    errno = saved;
-    return rc < 0 ? err_prefix(err, "%s", r->reply.generation) : 0;
+    return attempt_run(&a, err) < 0 ? err_prefix(err, "%s", r->reply.generation) : 0;
+}
+
+/* What CRIU had to say, for whoever asks later.  After the answer: a directory that hangs now costs nothing but
+ * this process. */
+static void save_log(const struct restore *r)
+{
+    struct err ignored;
+    size_t len = 0;
+    char name[64];
+
+    if (!r->run || r->taskfd < 0 || (criurun_log(r->run, &len), len == 0))
+        return;
+    alarm(LOG_SECONDS);
+    snprintf(name, sizeof name, "restore-%s.log", r->reply.generation);
+    (void)criurun_save_log(r->run, r->taskfd, name, &ignored);
 }
 
 static void count(struct restore *r)
@@ -204,7 +209,9 @@ int main(int argc, char **argv)
     if (error)
         proto_reply_fail(&r.reply, error, "%s", err.text);
     r.reply.total_ms = (uint32_t)(attempt_now_ms() - r.started);
-    /* At once and without tidying: a thread may hang in a dead filesystem, and the keeper becomes
-     * the root's parent when we end. */
-    _exit(io_write_full(HELPER_FD_RESULT, &r.reply, sizeof r.reply) < 0);
+    error = io_write_full(HELPER_FD_RESULT, &r.reply, sizeof r.reply) < 0;
+    save_log(&r);
+    /* Without tidying: a thread may hang in a dead filesystem, and the keeper becomes the root's parent when
+     * we end. */
+    _exit(error);
 }

@@ -145,8 +145,8 @@ static int stream_ask(struct serve *s, struct stream *st, struct err *err)
     return 0;
 }
 
-/* The next piece to write: 1 there is one, 0 it is being made, -1 none is left. */
-static int stream_piece(struct serve *s, struct stream *st)
+/* The next piece to write: 1 there is one, 0 it is being made, -1 none is left; -2 with a text. */
+static int stream_piece(struct serve *s, struct stream *st, struct err *err)
 {
     if (st->off < st->len)
         return 1;
@@ -155,9 +155,13 @@ static int stream_piece(struct serve *s, struct stream *st)
     if (st->data) {
         job_drop(s, st);
         st->data = NULL;
+        st->len = st->off = 0;
     }
+    /* After the drop: a stream that has no frame left is sure of the next one. */
+    if (stream_ask(s, st, err) < 0)
+        return -2;
     if (st->n == 0)
-        return st->next == INDEX_NONE ? -1 : 0;
+        return -1;
     if (!st->jobs[st->head]->done)
         return 0;
     st->data = st->jobs[st->head]->data;
@@ -193,9 +197,9 @@ static int stream_write(struct serve *s, struct stream *st, struct err *err)
     while (st->fd >= 0) {
         ssize_t n;
 
-        if (stream_ask(s, st, err) < 0)
+        piece = stream_piece(s, st, err);
+        if (piece == -2)
             return -1;
-        piece = stream_piece(s, st);
         if (piece == 0)
             return stream_arm(s, st, false, err);
         if (piece < 0)

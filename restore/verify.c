@@ -74,7 +74,7 @@ static int check_seal(int dirfd, const char *hex, const struct facts *f, struct 
     cred[strcspn(cred, "\n")] = '\0';
     rc = seal_check(cred, hex, f->uid, f->munge_socket, err);
     free(cred);
-    return rc < 0 ? err_prefix(err, MANIFEST_SEAL) : 0;
+    return rc;
 }
 
 static int check_here(const struct manifest *m, struct gendir_id id, struct err *err)
@@ -110,8 +110,6 @@ static int load_manifest(int dirfd, const struct facts *f, struct checkpoint *c,
             memset(&c->m, 0, sizeof c->m);
             rc = -1;
         }
-        if (rc < 0)
-            err_prefix(err, MANIFEST_FILE);
     }
     free(text);
     return rc;

@@ -63,7 +63,9 @@ static int set_up(void *arg, void *result, struct err *err)
     int base, taskfd, rc;
 
     (void)result;
-    base = gendir_open_base(w->facts->dir, w->facts->uid, true, err);
+    /* At a restart a base that is not there is a filesystem that is not mounted: what is saved must not
+     * be taken for lost, nor a new tree be begun below the mount point. */
+    base = gendir_open_base(w->facts->dir, w->facts->uid, w->facts->epoch == 0, err);
     if (base < 0)
         return -1;
     io_close(&base);

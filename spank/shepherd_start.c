@@ -264,6 +264,15 @@ static int hold(struct shepherd *s, const char *why)
     return 128 + SIGTERM;
 }
 
+/* "gen-0000-000001: what happened": which one it was is said already. */
+static void strip_prefix(char *text, const char *generation)
+{
+    size_t len = strlen(generation);
+
+    if (len > 0 && strncmp(text, generation, len) == 0 && strncmp(text + len, ": ", 2) == 0)
+        memmove(text, text + len + 2, strlen(text + len + 2) + 1);
+}
+
 /* 0: restored. > 0: exit status. -1: there is nothing to restore from. */
 static int restore(struct shepherd *s)
 {
@@ -291,6 +300,7 @@ static int restore(struct shepherd *s)
             return 0;
         }
         io_close(&fd);
+        strip_prefix(reply.text, reply.generation);
         if (reply.error == ENOENT && !before[0])
             return -1;
         if (reply.error == ENOENT || !reply.generation[0])

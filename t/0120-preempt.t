@@ -36,7 +36,7 @@ other_node() {
     on=$(job_node "$job")
     is "move: on the second node" "$on" "${NODE}2"
     before=$(tree "$job")
-    for i in 3 2 3; do
+    for i in 3 3 2; do
         ok "move to $i: requeue" move "$job" "$i"
         is "move to $i: it runs there" "$(job_node "$job")" "$NODE$i"
         ok "move to $i: it goes on" goes_on "$job"

@@ -4,14 +4,13 @@
 # A checkpoint that fails: the job runs on, the older generation stays and restores, the reason is told.
 . "$(dirname "$0")/lib.sh"
 
-# start NAME [sbatch options] - a counter with its own checkpoint directory and one good generation; sets job, dir
+# start NAME MEM COMMAND... - a job with its own checkpoint directory and one good generation; sets job, dir, good
 start() {
-    local name=$1
-    shift
+    local name=$1 mem=$2
+    shift 2
     dir=$HOME_DIR/$name
     [ -d "$dir" ] || install -d -o ckptest -g ckptest -m 700 "$dir"
-    job=$(submit --checkpoint=interval=0 --checkpoint-dir="$dir" "$@" -- \
-        "$(job_script "$name.sh" "$PROGS/counter" "$dir.stop")")
+    job=$(submit --checkpoint=interval=0 --checkpoint-dir="$dir" "$mem" -- "$(job_script "$name.sh" "$@")")
     ok "$name: starts" wait_step "$job" 3
     ok "$name: a good checkpoint" checkpoint -d "$dir" "$job"
     good=$(newest "$job" "$dir")
@@ -44,18 +43,25 @@ ends() {
     ok "$1: ends" wait_state "$job" COMPLETED
 }
 
+# 64 MiB that compress badly: one generation fits, a second one beside it does not.
 full() {
-    local job dir good
-    install -d -m 700 "$HOME_DIR/full"
-    mount -t tmpfs -o "size=24m,mode=700,uid=$(id -u ckptest),gid=$(id -g ckptest)" none "$HOME_DIR/full"
-    start full
-    run dd if=/dev/zero of="$dir/ballast" bs=64k 2>/dev/null
-    fails full 'No space left|space'
+    local job dir=$HOME_DIR/full good said
+    install -d -m 700 "$dir"
+    mount -t tmpfs -o "size=100m,mode=700,uid=$(id -u ckptest),gid=$(id -g ckptest)" none "$dir"
+    start full --mem=600 "$PROGS/invariant" "$dir.stop" 64
+    fails full 'space'
     is "full: nothing half-written is left" "$(find "$dir" -name '*.partial')" ""
     is "full: the older generation stays" "$(newest "$job" "$dir")" "$good"
     like "full: scheckpoint error tells it" "$(run scheckpoint error -d "$dir" "$job" 2>&1)" 'space'
-    goes_back full
+    like "full: and the last good one" "$(run scheckpoint error -d "$dir" "$job" 2>&1)" "$good"
+    run dd if=/dev/zero of="$dir/ballast" bs=4k 2>/dev/null
+    said=$(checkpoint -d "$dir" "$job" 2>&1; echo "status $?")
+    like "full: not even the request fits: create tells" "$said" 'No space left'
+    like "full: and exits with 1" "$said" '^status 1$'
     rm "$dir/ballast"
+    goes_back full
+    like "full: the program's memory is right" "$(out "$job" | grep -a '^broken'; echo none)" '^none$'
+    mount -o remount,size=300m "$dir"
     ok "full: with room again the next one is made" checkpoint -d "$dir" "$job"
     like "full: it is newer" "$(newest "$job" "$dir")" 'gen-0001-'
     ends full
@@ -63,7 +69,7 @@ full() {
 
 not_writable() {
     local job dir good task
-    start readonly
+    start readonly --mem=400 "$PROGS/counter" "$HOME_DIR/readonly.stop"
     task=$(taskdir "$job" "$dir")
     chmod 500 "$task"
     fails readonly 'Permission denied'
@@ -78,12 +84,12 @@ not_writable() {
 
 vanished() {
     local job dir good
-    start vanished
+    start vanished --mem=400 "$PROGS/counter" "$HOME_DIR/vanished.stop"
     mv "$dir" "$dir.away"
-    # create cannot ask there: an operator's ring can.
+    # create has nowhere to put its request; an operator's ring reaches the job.
+    nok "vanished: create fails" checkpoint -d "$dir" "$job"
     run scancel --signal=URG --batch "$job"
-    like "vanished: the job's stderr tells it" \
-        "$(wait_out "$job" 'checkpoint: not saved' 30; out "$job" | grep -a '^checkpoint: not saved')" "$dir|directory"
+    ok "vanished: the job's stderr tells it" wait_out "$job" "^checkpoint: .*$dir: No such file or directory" 30
     ok "vanished: the job runs on" goes_on "$job"
     ok "vanished: nothing was made in its place" test ! -e "$dir"
     mv "$dir.away" "$dir"
@@ -95,7 +101,7 @@ vanished() {
     mv "$dir" "$dir.away"
     ok "vanished: requeue" run scontrol requeue "$job"
     ok "vanished: the job is held" wait_until 60 held "$job"
-    like "vanished: with the reason" "$(out "$job")" 'checkpoint: .*(directory|No such file).*held'
+    like "vanished: with the reason" "$(out "$job" | grep -a held)" "^checkpoint: .*$dir: No such file or directory"
     is "vanished: it did not start from the beginning" "$(out "$job" | grep -c ^start)" 1
     rm -rf "$dir"
     mv "$dir.away" "$dir"
@@ -104,7 +110,6 @@ vanished() {
     ok "vanished: it goes on" goes_on "$job"
     ends vanished
 }
-held() { [[ $(show "$1") == *Reason=*[Hh]eld* || $(state "$1") == SPECIAL_EXIT ]]; }
 releases() {
     run_root scontrol update job="$1" StartTime=now
     restored_times "$1" 1

@@ -252,8 +252,8 @@ wait_out() {
     wait_until "${3:-60}" out_has "$1" "$2" || { tell "$1"; return 1; }
 }
 tell() { # for a failure's diagnostics
-    show "$1"
-    out "$1" | grep -v '^step ' | tail -n 12
+    show "$1" | tr ' ' '\n' | grep -E '^(JobState|Reason|Restarts|ExitCode|StartTime|NodeList|Comment)=' | paste -s -d ' '
+    out "$1" | grep -av '^step ' | tail -n 12
     echo "last: $(out "$1" | tail -n 1)"
 }
 
@@ -291,6 +291,14 @@ job_pid() {
         [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != "$2" ] || { echo "$pid"; return 0; }
     done
     return 1
+}
+
+# ours NAME - processes of that name of anybody's in this testbed, by the environment that they were given
+ours() {
+    local pid
+    for pid in $(pgrep -x "$1"); do
+        ! tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qxF "CKPT_TESTBED=$TB" || echo "$pid"
+    done
 }
 
 # tree JOB [threads] - the processes below and with ckpt-init, as the job itself numbers them, a line each; without
@@ -352,3 +360,5 @@ restarted() {
 restored() { wait_out "$1" 'checkpoint: restored' "${2:-60}"; }
 n_restored() { out "$1" | grep -c 'checkpoint: restored'; }
 restored_times() { [ "$(n_restored "$1")" -ge "$2" ]; }
+# Slurm shows what was requeued and held with JobSpecialExit either way.
+held() { [[ $(state "$1") == SPECIAL_EXIT || $(show "$1") =~ \ Reason=[A-Za-z_]*([Hh]eld|SPECIAL_EXIT) ]]; }

@@ -33,3 +33,32 @@ t-programs: $(t_programs)
 
 EXTRA_DIST += t/lib.sh t/progs/Counter.java t/progs/background.sh t/progs/counter.R t/progs/counter.py \
 	t/progs/pipeline.sh
+
+# Attack programs of the security tests (t/05*.t, t/06*.t): built like the programs above, by make t-attacks.
+t_attacks = t/attack/client.so t/attack/evil.so t/attack/nsattack t/attack/spin t/attack/talk.so t/attack/withbit
+EXTRA_PROGRAMS += $(t_attacks)
+check_DATA += $(t_attacks)
+CLEANFILES += $(t_attacks)
+
+# Shared objects that belong to no library: libtool's own -shared means something else.
+t_attack_client_so_SOURCES = t/attack/client.c
+t_attack_client_so_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
+t_attack_client_so_CFLAGS = $(WARN_CFLAGS) -fPIC
+t_attack_client_so_LDFLAGS = -XCClinker -shared
+t_attack_evil_so_SOURCES = t/attack/evil.c
+t_attack_evil_so_CFLAGS = $(WARN_CFLAGS) -fPIC
+t_attack_evil_so_LDFLAGS = -XCClinker -shared
+t_attack_talk_so_SOURCES = t/attack/talk.c
+t_attack_talk_so_CFLAGS = $(WARN_CFLAGS) -fPIC
+t_attack_talk_so_LDFLAGS = -XCClinker -shared
+t_attack_nsattack_SOURCES = t/attack/nsattack.c
+t_attack_nsattack_CFLAGS = $(WARN_CFLAGS)
+t_attack_spin_SOURCES = t/attack/spin.c
+t_attack_spin_CFLAGS = $(WARN_CFLAGS)
+t_attack_withbit_SOURCES = t/attack/withbit.c
+t_attack_withbit_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
+
+.PHONY: t-attacks
+t-attacks: $(t_attacks)
+
+EXTRA_DIST += t/seclib.sh t/attack/forge.py

@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,7 +212,7 @@ int main(int argc, char **argv)
     while (access(argv[2], F_OK) < 0) {
         round_of(proc, argv[1], argc > 4 ? *argv[4] : 't');
         /* A number may be another process's by now. */
-        if (++rounds % 256 == 0)
+        if (++rounds % 32 == 0)
             memset(known, 0, sizeof known);
     }
     for (size_t i = 0; i < NNAMES; i++)

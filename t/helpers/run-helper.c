@@ -17,6 +17,7 @@
  * Exit status: 0 when every dump and restore was answered with error 0, 1 when not, 2 wrong usage.
  */
 #include "common/facts.h"
+#include "common/gendir.h"
 #include "common/helper.h"
 #include "common/io.h"
 #include "common/proto.h"
@@ -409,11 +410,30 @@ static void request_init(struct proto_request *r, uint32_t verb)
     snprintf(r->reason, sizeof r->reason, "request");
 }
 
+/* As the shepherd does before the job starts; dump makes no directory. */
+static void make_task_dir(void)
+{
+    struct err err = {""};
+    pid_t pid = fork();
+
+    if (pid < 0)
+        die("fork");
+    if (pid == 0) {
+        become_user();
+        if (gendir_open_task(&o.facts, true, &err) < 0)
+            fprintf(stderr, "run-helper: %s\n", err.text);
+        _exit(0);
+    }
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 static void do_dump(const char *arg)
 {
     struct proto_request r;
     struct proto_reply reply;
 
+    make_task_dir();
     request_init(&r, PROTO_DUMP);
     if (!strcmp(arg, "stop"))
         r.flags = PROTO_F_STOP;

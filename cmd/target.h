@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * target - the generation that a verb's argument means.
+ */
+#ifndef CMD_TARGET_H
+#define CMD_TARGET_H
+
+#include "cmd/base.h"
+#include "common/facts.h"
+#include "common/gendir.h"
+
+#include <stdbool.h>
+
+/* "12.gen-0000-000003", "12_1.0.3", "12.last", "12" */
+struct target_name {
+    char job[24];
+    enum target_which { TARGET_ANY, TARGET_LAST, TARGET_EXACT } which; /* ANY: only a job */
+    struct gendir_id id;
+};
+
+/* False when text is none of these. */
+bool target_parse(const char *text, struct target_name *name);
+/* The part behind the dot alone: "gen-0000-000003", "0.3", "last". */
+bool target_parse_generation(const char *text, struct target_name *name);
+
+/* A job's directory, open. */
+struct target {
+    char path[PATH_MAX]; /* BASE */
+    struct base_job job;
+    int taskfd;
+};
+
+/* Find the job in the caller's directory.  errno EINVAL: not a job's name. */
+int target_open(const struct cmd *c, const char *job, struct target *t, struct err *err);
+void target_close(struct target *t);
+
+/* The generation that the name means; ANY is the newest.  errno ENOENT: there is none. */
+int target_find(const struct target *t, const struct target_name *name, struct gendir_id *id,
+                struct err *err);
+
+/* What a reader of j's generations in the caller's directory `path` may expect: malloc'ed, the
+ * caller frees it.  munge's socket is that of checkpoint.conf, when it can be read. */
+struct facts *target_facts(const struct cmd *c, const char *path, const struct base_job *j,
+                           struct err *err);
+
+#endif

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * CRIU is played by a thread that speaks its side of the protocol; the functions of criurun.h that
+ * capture.c uses are replaced by the ones in here.
+ */
+#include "dump/capture.h"
+
+#include "common/crimg.h"
+#include "common/criu.pb-c.h"
+#include "common/io.h"
+#include "common/manifest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+/* cmocka.h wants some of those before it */
+#include <cmocka.h>
+
+struct criurun {
+    int stream; /* ours */
+    int sock;   /* CRIU's */
+    int ended;  /* eventfd */
+    int status;
+    bool deaf; /* does not end when its stream breaks */
+    bool killed;
+    pthread_t thread;
+    int (*play)(struct criurun *);
+};
+
+int criurun_take_stream(struct criurun *run)
+{
+    int fd = run->stream;
+
+    run->stream = -1;
+    return fd;
+}
+
+void criurun_pollfds(const struct criurun *run, struct pollfd fds[CRIURUN_NFDS])
+{
+    fds[0].fd = fds[1].fd = -1;
+    fds[2] = (struct pollfd){.fd = run->ended, .events = POLLIN};
+}
+
+int criurun_wait(struct criurun *run, int ms)
+{
+    struct pollfd p = {.fd = run->ended, .events = POLLIN};
+
+    return run->deaf && !run->killed ? 0 : poll(&p, 1, ms) == 1;
+}
+
+int criurun_pump(struct criurun *run)
+{
+    struct pollfd p = {.fd = run->ended, .events = POLLIN};
+
+    return poll(&p, 1, 0) == 1;
+}
+
+void criurun_kill(struct criurun *run)
+{
+    run->killed = true;
+}
+
+int criurun_exit_status(const struct criurun *run)
+{
+    return run->status;
+}
+
+void criurun_explain(const struct criurun *run, char *text, size_t size)
+{
+    (void)run;
+    snprintf(text, size, "the reason");
+}
+
+static void *actor(void *arg)
+{
+    struct criurun *run = arg;
+    uint64_t one = 1;
+
+    run->status = run->play(run);
+    io_close(&run->sock);
+    if (write(run->ended, &one, sizeof one) < 0)
+        abort();
+    return NULL;
+}
+
+/* What one test needs. */
+struct stage {
+    struct criurun run;
+    struct capture_opts o;
+    int pages, cancel[2], result[2];
+    struct err err;
+};
+
+static void raise_curtain(struct stage *s, int (*play)(struct criurun *))
+{
+    int pair[2];
+
+    memset(s, 0, sizeof *s);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    s->run.stream = pair[0];
+    s->run.sock = pair[1];
+    s->run.ended = eventfd(0, EFD_CLOEXEC);
+    s->run.play = play;
+    s->pages = memfd_create("capture-test", MFD_CLOEXEC);
+    assert_int_equal(pipe(s->cancel), 0);
+    assert_int_equal(pipe(s->result), 0);
+    s->o.run = &s->run;
+    s->o.images = images_create();
+    s->o.pack = pack_create(s->pages, 1, COMPRESS_NONE, 1, 0, NULL);
+    assert_non_null(s->o.pack);
+    s->o.cancel_fd = s->cancel[0];
+    s->o.result_fd = s->result[1];
+    s->o.deadline = capture_now_ms() + 20000;
+    assert_int_equal(pthread_create(&s->run.thread, NULL, actor, &s->run), 0);
+}
+
+static void drop_curtain(struct stage *s)
+{
+    pthread_join(s->run.thread, NULL);
+    assert_true(pack_destroy(s->o.pack));
+    images_destroy(s->o.images);
+    close(s->pages);
+    close(s->run.ended);
+    close(s->cancel[0]);
+    close(s->cancel[1]);
+    io_close(&s->result[0]);
+    io_close(&s->result[1]);
+}
+
+static void refused(struct stage *s, int error, const char *why)
+{
+    assert_int_equal(capture_run(&s->o, &s->err), -1);
+    assert_int_equal(errno, error);
+    if (!strstr(s->err.text, why))
+        fail_msg("\"%s\" is not about \"%s\"", s->err.text, why);
+}
+
+static bool send_request(int sock, const char *name)
+{
+    ImgStreamerRequestEntry e = IMG_STREAMER_REQUEST_ENTRY__INIT;
+    uint8_t buf[1024];
+    char kept[512];
+    size_t len;
+
+    snprintf(kept, sizeof kept, "%s", name);
+    e.filename = kept;
+    len = img_streamer_request_entry__pack(&e, buf + 4);
+    crimg_put32(buf, (uint32_t)len);
+    return send(sock, buf, len + 4, MSG_NOSIGNAL) == (ssize_t)len + 4;
+}
+
+/* One byte with fd; fd -1: without any. */
+static bool send_fd(int sock, int fd)
+{
+    union {
+        char buf[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {{0}};
+    struct iovec iov = {(char[]){"x"}, 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (fd >= 0) {
+        struct cmsghdr *c;
+
+        msg.msg_control = control.buf;
+        msg.msg_controllen = sizeof control.buf;
+        c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    return sendmsg(sock, &msg, MSG_NOSIGNAL) == 1;
+}
+
+/* As CRIU opens an image: the end to write to, or -1. */
+static int open_image(struct criurun *run, const char *name)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        abort();
+    if (!send_request(run->sock, name) || !send_fd(run->sock, fds[0]))
+        io_close(&fds[1]);
+    close(fds[0]);
+    return fds[1];
+}
+
+static bool fill(int fd, char c, size_t len)
+{
+    char buf[65536];
+
+    memset(buf, c, sizeof buf);
+    while (len > 0) {
+        size_t n = len < sizeof buf ? len : sizeof buf;
+
+        if (io_write_full(fd, buf, n) < 0)
+            return false;
+        len -= n;
+    }
+    return true;
+}
+
+static bool whole_image(struct criurun *run, const char *name, char c, size_t len)
+{
+    int fd = open_image(run, name);
+    bool ok = fd >= 0 && fill(fd, c, len);
+
+    io_close(&fd);
+    return ok;
+}
+
+static int play_well(struct criurun *run)
+{
+    int a = open_image(run, "pages-1.img"), b = open_image(run, "pages-2.img");
+    bool ok = whole_image(run, "inventory.img", 'i', 100);
+
+    ok = fill(a, 'a', 5u << 20) && fill(b, 'b', 10) && fill(a, 'A', 1000) && ok;
+    ok = whole_image(run, "seccomp.img", 's', 50) && ok; /* dropped */
+    ok = whole_image(run, "files.img", 'f', 0) && ok;
+    ok = whole_image(run, "ghost-file-1f.img", 'g', 7) && ok;
+    close(a);
+    close(b);
+    return ok ? 0 : 256;
+}
+
+/* Sum of raw bytes of an image in the index. */
+static size_t indexed(const struct pack *p, const char *image)
+{
+    size_t len, sum = 0, n = strlen(image);
+    const char *at = pack_index(p, &len);
+
+    for (; *at; at = strchr(at, '\n') + 1)
+        if (!strncmp(at, image, n) && at[n] == ' ')
+            sum += strtoul(at + n, NULL, 10);
+    return sum;
+}
+
+static void takes_everything(void **state)
+{
+    struct stage s;
+    const uint8_t *data;
+    size_t len;
+
+    (void)state;
+    raise_curtain(&s, play_well);
+    if (capture_run(&s.o, &s.err) < 0)
+        fail_msg("%s", s.err.text);
+    assert_int_equal(pack_finish(s.o.pack, capture_now_ms() + 20000, NULL), 0);
+    data = images_find(s.o.images, "inventory.img", &len);
+    assert_int_equal(len, 100);
+    assert_int_equal(data[99], 'i');
+    assert_non_null(images_find(s.o.images, "files.img", &len));
+    assert_int_equal(len, 0);
+    assert_null(images_find(s.o.images, "seccomp.img", &len));
+    assert_null(images_find(s.o.images, "pages-1.img", &len));
+    assert_int_equal(indexed(s.o.pack, "pages-1.img"), (5u << 20) + 1000);
+    assert_int_equal(indexed(s.o.pack, "pages-2.img"), 10);
+    assert_int_equal(indexed(s.o.pack, "ghost-file-1f.img"), 7);
+    drop_curtain(&s);
+}
+
+/* More images at once than there are frames, all of them going on: nobody may wait for ever. */
+static int play_many(struct criurun *run)
+{
+    enum { N = 20 };
+    int fds[N];
+    bool ok = true;
+
+    for (int i = 0; i < N; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "pages-%d.img", i + 1);
+        fds[i] = open_image(run, name);
+        ok = fill(fds[i], 'x', 1000) && ok;
+    }
+    for (int i = 0; i < N; i++)
+        ok = fill(fds[N - 1 - i], 'y', 300000) && ok;
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    return ok ? 0 : 256;
+}
+
+static void more_images_than_frames(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    raise_curtain(&s, play_many);
+    if (capture_run(&s.o, &s.err) < 0)
+        fail_msg("%s", s.err.text);
+    assert_int_equal(pack_finish(s.o.pack, capture_now_ms() + 20000, NULL), 0);
+    for (int i = 1; i <= 20; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "pages-%d.img", i);
+        assert_int_equal(indexed(s.o.pack, name), 301000);
+    }
+    drop_curtain(&s);
+}
+
+/* Goes on until its stream breaks, as CRIU does. */
+static int write_on(struct criurun *run, int fd)
+{
+    while (fill(fd, 'z', 65536) && !run->killed)
+        ;
+    close(fd);
+    return 256;
+}
+
+static int play_unknown_name(struct criurun *run)
+{
+    int fd = open_image(run, "pages-1.img");
+
+    (void)open_image(run, "creds-1.img");
+    return write_on(run, fd);
+}
+
+static int play_traversal(struct criurun *run)
+{
+    int fd = open_image(run, "pages-1.img");
+
+    (void)open_image(run, "../pages-2.img");
+    return write_on(run, fd);
+}
+
+static int play_twice(struct criurun *run)
+{
+    int fd = open_image(run, "pages-1.img");
+
+    (void)!whole_image(run, "files.img", 'f', 1);
+    (void)!whole_image(run, "files.img", 'f', 1);
+    return write_on(run, fd);
+}
+
+static void names_are_checked(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    raise_curtain(&s, play_unknown_name);
+    refused(&s, ENOTSUP, "creds-1.img");
+    drop_curtain(&s);
+    raise_curtain(&s, play_traversal);
+    refused(&s, ENOTSUP, "pages-2.img");
+    drop_curtain(&s);
+    raise_curtain(&s, play_twice);
+    refused(&s, EEXIST, "twice");
+    drop_curtain(&s);
+}
+
+static int wait_for_eof(struct criurun *run)
+{
+    char c;
+
+    return recv(run->sock, &c, 1, 0) <= 0 ? 256 : 0;
+}
+
+static int play_long_length(struct criurun *run)
+{
+    return send(run->sock, "\xff\xff\xff\xff", 4, MSG_NOSIGNAL) == 4 ? wait_for_eof(run) : 0;
+}
+
+static int play_no_length(struct criurun *run)
+{
+    return send(run->sock, "\0\0\0\0", 4, MSG_NOSIGNAL) == 4 ? wait_for_eof(run) : 0;
+}
+
+static int play_garbage(struct criurun *run)
+{
+    return send(run->sock, "\4\0\0\0abcd", 8, MSG_NOSIGNAL) == 8 ? wait_for_eof(run) : 0;
+}
+
+static int play_no_descriptor(struct criurun *run)
+{
+    return send_request(run->sock, "files.img") && send_fd(run->sock, -1) ? wait_for_eof(run) : 0;
+}
+
+static int play_early_descriptor(struct criurun *run)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    bool ok = send_fd(run->sock, fd);
+
+    close(fd);
+    return ok ? wait_for_eof(run) : 0;
+}
+
+static int play_truncated(struct criurun *run)
+{
+    return send(run->sock, "\4\0", 2, MSG_NOSIGNAL) == 2 ? 0 : 256;
+}
+
+static void requests_are_checked(void **state)
+{
+    static const struct {
+        int (*play)(struct criurun *);
+        const char *why;
+    } cases[] = {
+        {play_long_length, "bytes"},           {play_no_length, "bytes"},
+        {play_garbage, "cannot be read"},      {play_no_descriptor, "no descriptor"},
+        {play_early_descriptor, "out of turn"}, {play_truncated, "inside a request"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stage s;
+
+        raise_curtain(&s, cases[i].play);
+        refused(&s, EBADMSG, cases[i].why);
+        drop_curtain(&s);
+    }
+}
+
+static int play_endless(struct criurun *run)
+{
+    return write_on(run, open_image(run, "pages-1.img"));
+}
+
+static int play_failure(struct criurun *run)
+{
+    (void)!whole_image(run, "inventory.img", 'i', 100);
+    (void)!send(run->sock, "\4\0", 2, MSG_NOSIGNAL);
+    return 256;
+}
+
+static void criu_fails(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    raise_curtain(&s, play_failure);
+    refused(&s, EIO, "the reason");
+    drop_curtain(&s);
+}
+
+static void is_cancelled(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    raise_curtain(&s, play_endless);
+    assert_int_equal(write(s.cancel[1], "x", 1), 1);
+    refused(&s, ECANCELED, "cancelled");
+    assert_false(s.run.killed); /* its broken stream was enough */
+    drop_curtain(&s);
+}
+
+static void keeper_gone(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    raise_curtain(&s, play_endless);
+    io_close(&s.result[0]);
+    refused(&s, EPIPE, "keeper");
+    drop_curtain(&s);
+}
+
+static void late(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    raise_curtain(&s, play_endless);
+    s.o.deadline = capture_now_ms() + 100;
+    refused(&s, ETIMEDOUT, "time limit");
+    assert_false(s.run.killed);
+    drop_curtain(&s);
+}
+
+static void deaf_criu_is_killed(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    raise_curtain(&s, play_endless);
+    s.run.deaf = true;
+    s.o.deadline = capture_now_ms() + 100;
+    refused(&s, ETIMEDOUT, "was killed");
+    assert_true(s.run.killed);
+    drop_curtain(&s);
+}
+
+static void disk_full(void **state)
+{
+    struct stage s;
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+    (void)state;
+    raise_curtain(&s, play_endless);
+    /* the same file, under the pack's descriptor */
+    assert_int_equal(dup2(full, s.pages), s.pages);
+    close(full);
+    refused(&s, ENOSPC, "No space left");
+    assert_false(s.run.killed);
+    drop_curtain(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(requests_are_checked), cmocka_unit_test(names_are_checked),
+        cmocka_unit_test(takes_everything),     cmocka_unit_test(more_images_than_frames),
+        cmocka_unit_test(criu_fails),           cmocka_unit_test(is_cancelled),
+        cmocka_unit_test(keeper_gone),          cmocka_unit_test(late),
+        cmocka_unit_test(deaf_criu_is_killed),  cmocka_unit_test(disk_full),
+    };
+
+    signal(SIGPIPE, SIG_IGN); /* as CRIU does */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dump/pack.h"
+
+#include "common/io.h"
+#include "common/manifest.h"
+#include "common/seal.h"
+#include "dump/capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zstd.h>
+/* cmocka.h wants some of those before it */
+#include <cmocka.h>
+
+static int64_t soon(void)
+{
+    return capture_now_ms() + 20000;
+}
+
+static int memory(void)
+{
+    int fd = memfd_create("pack-test", MFD_CLOEXEC);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
+/* Byte i of frame n: something that can be told from any other frame's. */
+static uint8_t byte(unsigned n, size_t i)
+{
+    return (uint8_t)(n * 31 + i / 7);
+}
+
+static void feed(struct pack *p, const char *image, unsigned n, size_t len)
+{
+    struct pack_frame *f;
+    bool idle;
+
+    while (!(f = pack_get(p, &idle))) {
+        struct pollfd e = {.fd = pack_eventfd(p), .events = POLLIN};
+
+        assert_false(idle);
+        assert_int_equal(poll(&e, 1, 20000), 1);
+        pack_clear_event(p);
+    }
+    snprintf(f->image, sizeof f->image, "%s", image);
+    for (size_t i = 0; i < len; i++)
+        f->raw[i] = byte(n, i);
+    f->len = len;
+    pack_submit(p, f);
+}
+
+/* Sizes on both sides of everything: one byte, a frame, a frame but one. */
+static size_t frame_len(unsigned n)
+{
+    return n % 3 == 0 ? 1 : n % 3 == 1 ? MANIFEST_FRAME_MAX : MANIFEST_FRAME_MAX - 1;
+}
+
+static void check_frame(int fd, off_t off, unsigned n, size_t raw, size_t stored, const char *hex,
+                        enum facts_compress compress)
+{
+    uint8_t *data = malloc(stored), *out = malloc(raw);
+    char got[65];
+
+    assert_non_null(data);
+    assert_non_null(out);
+    assert_int_equal(io_pread_full(fd, data, stored, off), 0);
+    seal_digest(data, stored, got);
+    assert_string_equal(got, hex);
+    if (compress == COMPRESS_ZSTD) {
+        assert_int_equal(ZSTD_decompress(out, raw, data, stored), raw);
+    } else {
+        assert_int_equal(stored, raw);
+        memcpy(out, data, raw);
+    }
+    for (size_t i = 0; i < raw; i++)
+        if (out[i] != byte(n, i))
+            fail_msg("frame %u differs at %zu", n, i);
+    free(data);
+    free(out);
+}
+
+static void round_trip(enum facts_compress compress, unsigned threads)
+{
+    enum { FRAMES = 40 };
+    int fd = memory();
+    struct pack *p = pack_create(fd, threads, compress, 1, 0, NULL);
+    struct pack_sums sums;
+    char *text, *save = NULL;
+    size_t len;
+    off_t off = 0;
+    unsigned n = 0;
+
+    assert_non_null(p);
+    for (unsigned i = 0; i < FRAMES; i++)
+        feed(p, i % 2 ? "pages-1.img" : "pages-2.img", i, frame_len(i));
+    assert_int_equal(pack_finish(p, soon(), NULL), 0);
+    text = strdup(pack_index(p, &len));
+    assert_non_null(text);
+    assert_int_equal(strlen(text), len);
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save), n++) {
+        char image[64], hex[65];
+        size_t raw, stored;
+
+        assert_int_equal(sscanf(line, "%63s %zu %zu %64s", image, &raw, &stored, hex), 4);
+        assert_string_equal(image, n % 2 ? "pages-1.img" : "pages-2.img");
+        assert_int_equal(raw, frame_len(n));
+        check_frame(fd, off, n, raw, stored, hex, compress);
+        off += (off_t)stored;
+    }
+    assert_int_equal(n, FRAMES);
+    pack_sums(p, &sums);
+    assert_int_equal(sums.frames, FRAMES);
+    assert_int_equal(sums.stored_bytes, off);
+    assert_int_equal(lseek(fd, 0, SEEK_END), off);
+    free(text);
+    assert_true(pack_destroy(p));
+    close(fd);
+}
+
+static void bad_arguments(void **state)
+{
+    struct err e = {""};
+
+    (void)state;
+    assert_null(pack_create(-1, 0, COMPRESS_ZSTD, 1, 0, &e));
+    assert_string_not_equal(e.text, "");
+    assert_true(pack_destroy(NULL));
+}
+
+static void keeps_order_compressed(void **state)
+{
+    (void)state;
+    round_trip(COMPRESS_ZSTD, 4);
+    round_trip(COMPRESS_ZSTD, 1);
+}
+
+static void keeps_order_uncompressed(void **state)
+{
+    (void)state;
+    round_trip(COMPRESS_NONE, 3);
+}
+
+static void nothing_at_all(void **state)
+{
+    int fd = memory();
+    struct pack *p = pack_create(fd, 2, COMPRESS_ZSTD, 1, 0, NULL);
+    size_t len = 1;
+
+    (void)state;
+    assert_non_null(p);
+    assert_int_equal(pack_finish(p, soon(), NULL), 0);
+    assert_string_equal(pack_index(p, &len), "");
+    assert_int_equal(len, 0);
+    assert_true(pack_destroy(p));
+    close(fd);
+}
+
+/* All frames handed out and none submitted: waiting would be for ever, and the pack says so. */
+static void tells_when_idle(void **state)
+{
+    int fd = memory();
+    struct pack *p = pack_create(fd, 1, COMPRESS_NONE, 1, 0, NULL);
+    struct pack_frame *f, *last = NULL;
+    bool idle = false;
+
+    (void)state;
+    assert_non_null(p);
+    while ((f = pack_get(p, &idle))) {
+        assert_false(idle);
+        last = f;
+    }
+    assert_true(idle);
+    /* an empty frame is given back at once */
+    last->len = 0;
+    pack_submit(p, last);
+    assert_ptr_equal(pack_get(p, &idle), last);
+    assert_int_equal(pack_finish(p, soon(), NULL), 0);
+    assert_true(pack_destroy(p));
+    close(fd);
+}
+
+static void full_disk(void **state)
+{
+    int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    struct pack *p = pack_create(fd, 2, COMPRESS_NONE, 1, 0, NULL);
+    struct err e = {""};
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_non_null(p);
+    /* more than there are frames: after the failure the rest is dropped, not stuck */
+    for (unsigned i = 0; i < 20; i++)
+        feed(p, "pages-1.img", i, 1000);
+    assert_int_equal(pack_finish(p, soon(), &e), -1);
+    assert_int_equal(errno, ENOSPC);
+    assert_non_null(strstr(e.text, "No space left"));
+    assert_int_equal(pack_failed(p, NULL), -1);
+    assert_true(pack_destroy(p));
+    close(fd);
+}
+
+static void limit(void **state)
+{
+    int fd = memory();
+    struct pack *p = pack_create(fd, 2, COMPRESS_NONE, 1, 2500, NULL);
+    struct err e = {""};
+
+    (void)state;
+    assert_non_null(p);
+    feed(p, "pages-1.img", 0, 1000);
+    feed(p, "pages-1.img", 1, 1000);
+    assert_int_equal(pack_finish(p, soon(), &e), 0);
+    feed(p, "pages-1.img", 2, 1000);
+    assert_int_equal(pack_finish(p, soon(), &e), -1);
+    assert_int_equal(errno, EFBIG);
+    assert_non_null(strstr(e.text, "MaxSize"));
+    assert_int_equal(lseek(fd, 0, SEEK_END), 2000);
+    assert_true(pack_destroy(p));
+    close(fd);
+}
+
+/* The reader of a pipe that nobody reads stands for a file server that does not answer. */
+static void stuck_writer(void **state)
+{
+    int pipefd[2];
+    struct pack *p;
+    struct err e = {""};
+    int64_t start;
+    char buf[65536];
+
+    (void)state;
+    assert_int_equal(pipe2(pipefd, O_CLOEXEC), 0);
+    p = pack_create(pipefd[1], 1, COMPRESS_NONE, 1, 0, NULL);
+    assert_non_null(p);
+    feed(p, "pages-1.img", 0, MANIFEST_FRAME_MAX);
+    start = capture_now_ms();
+    assert_int_equal(pack_finish(p, start + 200, &e), -1);
+    assert_int_equal(errno, ETIMEDOUT);
+    assert_true(capture_now_ms() - start < 5000);
+    assert_false(pack_destroy(p));
+    for (size_t left = MANIFEST_FRAME_MAX; left > 0;) {
+        ssize_t n = read(pipefd[0], buf, sizeof buf);
+
+        assert_true(n > 0);
+        left -= (size_t)n;
+    }
+    assert_true(pack_destroy(p));
+    close(pipefd[0]);
+    close(pipefd[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_arguments),          cmocka_unit_test(keeps_order_compressed),
+        cmocka_unit_test(keeps_order_uncompressed), cmocka_unit_test(nothing_at_all),
+        cmocka_unit_test(tells_when_idle),        cmocka_unit_test(full_disk),
+        cmocka_unit_test(limit),                  cmocka_unit_test(stuck_writer),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
