@@ -28,15 +28,27 @@ enum cmd_status {
 struct cmd {
     const char *dir;  /* -d, or NULL */
     const char *conf; /* --conf, else the environment's or the built-in path */
-    const char *job;  /* the verb's argument, or NULL */
+    const char *job;  /* the verb's first argument, or NULL */
+    const char *const *args; /* all of them */
+    int nargs;
     bool json;
     bool no_wait;
     uint32_t timeout; /* seconds, 0: the default */
+    bool all;         /* --all, --all-jobs */
+    bool dry_run;
+    bool has_keep, has_older_than;
+    uint32_t keep;       /* generations */
+    uint32_t older_than; /* seconds */
+    const char *user;    /* --user, or NULL */
 };
 
 int cmd_create(const struct cmd *c);
 int cmd_list(const struct cmd *c);
 int cmd_error(const struct cmd *c);
+int cmd_show(const struct cmd *c);
+int cmd_verify(const struct cmd *c);
+int cmd_diff(const struct cmd *c);
+int cmd_prune(const struct cmd *c);
 
 /* Report an end that is not CMD_DONE: a line on stderr, with --json also {"job", "state", "text"}
  * on stdout. Returns status. */
@@ -44,6 +56,9 @@ int cmd_fail(const struct cmd *c, int status, const struct err *err);
 
 /* Print o on stdout and give up the reference to it.  CMD_FAILED when it cannot be written. */
 int cmd_print_json(json_t *o);
+
+/* A JSON string of s, whatever bytes are in it: what is not UTF-8 is shown as '?'. */
+json_t *cmd_json_string(const char *s);
 
 /* True (and the refusal is set) for root: it has no checkpoints of its own, and nobody but the
  * owner opens a checkpoint directory. */

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
+#include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 

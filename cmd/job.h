@@ -45,9 +45,13 @@ int job_resolve(const char *text, uint32_t *id, struct err *err);
  * answer. */
 int job_load(const struct job_name *name, struct job *job, struct err *err);
 
+/* The ids of a user's jobs that slurmctld knows as not ended (one that completes or is being requeued
+ * has not), sorted, malloc'ed. Returns their number, or -1 (EIO): no answer. */
+int job_list_unended(uid_t uid, uint32_t **ids, struct err *err);
+
 /* Ring the doorbell: SIGURG to the batch task only.  errno EPERM: neither owner nor operator;
  * ESRCH: it is over. */
-int job_ring(uint32_t id, struct err *err);
+int job_ring(const struct job *job, struct err *err);
 
 /* The cluster's name; NULL when libslurm does not tell. Static. */
 const char *job_cluster(void);

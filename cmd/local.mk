@@ -1,11 +1,15 @@
 bin_PROGRAMS += scheckpoint
 scheckpoint_SOURCES = \
-	cmd/scheckpoint.c cmd/cmd.h cmd/base.c cmd/base.h cmd/create.c cmd/errors.c \
-	cmd/generation.c cmd/generation.h cmd/job.c cmd/job.h cmd/job_name.c cmd/list.c \
-	cmd/progress.c cmd/progress.h cmd/text.c cmd/text.h
+	cmd/scheckpoint.c cmd/cmd.h cmd/base.c cmd/base.h cmd/become.c cmd/become.h cmd/create.c cmd/diff.c \
+	cmd/errors.c cmd/generation.c cmd/generation.h cmd/job.c cmd/job.h cmd/job_name.c cmd/list.c \
+	cmd/look.c cmd/look.h cmd/look_files.c cmd/look_impl.h cmd/look_memory.c \
+	cmd/progress.c cmd/progress.h cmd/prune.c cmd/prune_plan.c cmd/prune_plan.h cmd/prune_say.c cmd/prune_say.h \
+	cmd/show.c cmd/show_json.c cmd/show.h cmd/target.c cmd/target.h cmd/text.c cmd/text.h \
+	cmd/verify.c cmd/verify_pages.c cmd/verify_pages.h
 scheckpoint_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
-scheckpoint_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-scheckpoint_LDADD = libimage.la libcommon.la $(JANSSON_LIBS) $(SLURM_LIBS)
+scheckpoint_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
+scheckpoint_LDADD = libread.la libhelper.la libimage.la libcommon.la $(JANSSON_LIBS) $(SLURM_LIBS)
+cmd/scheckpoint-look.o cmd/scheckpoint-look_files.o cmd/scheckpoint-look_memory.o: common/criu.pb-c.h
 
 # bash-completion finds it by the command's name.
 bashcomp_DATA = cmd/completion/scheckpoint

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "cmd/cmd.h"
+#include "cmd/text.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -13,9 +14,25 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPT_CONF = 256, OPT_JSON, OPT_WAIT, OPT_NO_WAIT, OPT_TIMEOUT };
+enum {
+    OPT_CONF = 256,
+    OPT_JSON,
+    OPT_WAIT,
+    OPT_NO_WAIT,
+    OPT_TIMEOUT,
+    OPT_ALL,
+    OPT_ALL_JOBS,
+    OPT_DRY_RUN,
+    OPT_KEEP,
+    OPT_OLDER_THAN,
+    OPT_USER,
+};
+
+/* Options that belong to some verbs only. */
+enum takes { WAITS = 1, ALL = 2, PRUNES = 4 };
 
 #define TIMEOUT_MAX (365u * 86400)
+#define ARGS_MAX 4096
 
 static const struct option options[] = {
     {"checkpoint-dir", required_argument, NULL, 'd'},
@@ -24,6 +41,12 @@ static const struct option options[] = {
     {"wait", no_argument, NULL, OPT_WAIT},
     {"no-wait", no_argument, NULL, OPT_NO_WAIT},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"all", no_argument, NULL, OPT_ALL},
+    {"all-jobs", no_argument, NULL, OPT_ALL_JOBS},
+    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"keep", required_argument, NULL, OPT_KEEP},
+    {"older-than", required_argument, NULL, OPT_OLDER_THAN},
+    {"user", required_argument, NULL, OPT_USER},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -33,10 +56,10 @@ static const struct verb {
     const char *name;
     int (*run)(const struct cmd *);
     int min_args, max_args;
-    bool waits; /* takes --wait, --no-wait, --timeout */
+    unsigned takes; /* options beside the common ones */
     const char *help;
 } verbs[] = {
-    {"create", cmd_create, 1, 1, true,
+    {"create", cmd_create, 1, 1, WAITS,
      "usage: scheckpoint create [--no-wait] [--timeout SECONDS] [--json] [-d DIR] JOBID\n"
      "\n"
      "Checkpoints a running batch job, which runs on; waits for the verdict. JOBID is 12, or 12_3\n"
@@ -47,15 +70,47 @@ static const struct verb {
      "  --wait             wait for the verdict (the default)\n"
      "  --no-wait          ask, and return at once\n"
      "  --timeout SECONDS  wait no longer (default: the site's limit for a dump, and a minute)\n"},
-    {"list", cmd_list, 0, 1, false,
+    {"list", cmd_list, 0, 1, 0,
      "usage: scheckpoint list [--json] [-d DIR] [JOBID]\n"
      "\n"
      "Lists your checkpoints, or one job's, newest first.\n"},
-    {"error", cmd_error, 1, 1, false,
+    {"error", cmd_error, 1, 1, 0,
      "usage: scheckpoint error [--json] [-d DIR] JOBID\n"
      "\n"
      "Tells the last failures of a job's checkpoints and restores, and its last good "
      "generation.\n"},
+    {"show", cmd_show, 1, 1, 0,
+     "usage: scheckpoint show [--json] [-d DIR] JOBID[.GENERATION]\n"
+     "\n"
+     "Shows what is in a checkpoint: when and why it was made, sizes, its seal, the processes with\n"
+     "their command lines, open files and sockets. GENERATION is a name from scheckpoint list, or\n"
+     "short, as 0.3 for gen-0000-000003, or last (the default).\n"},
+    {"verify", cmd_verify, 0, ARGS_MAX, ALL,
+     "usage: scheckpoint verify [--json] [-d DIR] JOBID[.GENERATION]... | --all\n"
+     "\n"
+     "Reads checkpoints wholly and verifies seal, manifest and every byte of the data. Without\n"
+     "GENERATION all of the job's. Exit status 1 when one is not good.\n"
+     "\n"
+     "  --all   all checkpoints of all your jobs\n"},
+    {"diff", cmd_diff, 1, 2, 0,
+     "usage: scheckpoint diff [--json] [-d DIR] JOBID.GENERATION [GENERATION]\n"
+     "\n"
+     "Shows what changed from one checkpoint of a job to another (default: the last): processes,\n"
+     "saved memory, open files, the node.\n"},
+    {"prune", cmd_prune, 0, ARGS_MAX, PRUNES,
+     "usage: scheckpoint prune [--keep N] [--older-than TIME] [--dry-run] [--user NAME] [--json]\n"
+     "                         [-d DIR] JOBID... | --all-jobs\n"
+     "\n"
+     "Removes checkpoints and says how much they take and took. The last good one of a job that has\n"
+     "not ended always stays.\n"
+     "\n"
+     "  --keep N           leave the N newest good ones of each job (default 1, with --older-than "
+     "0).\n"
+     "                     Of a job that has ended and has none left all files go\n"
+     "  --older-than TIME  remove only what is older: 14d, 36h, or a time as sbatch --time has it\n"
+     "  --all-jobs         of all your jobs\n"
+     "  --dry-run          remove nothing, say what would be removed\n"
+     "  --user NAME        (root) become that user first, and remove his\n"},
 };
 
 static void print_usage(FILE *to)
@@ -65,6 +120,10 @@ static void print_usage(FILE *to)
           "  create JOBID       checkpoint a running job, which runs on\n"
           "  list [JOBID]       list your checkpoints\n"
           "  error JOBID        tell what last went wrong\n"
+          "  show JOBID[.GEN]   look inside a checkpoint\n"
+          "  verify JOBID[.GEN] read checkpoints wholly and verify them\n"
+          "  diff JOBID.GEN GEN tell what changed between two of them\n"
+          "  prune JOBID        remove old ones\n"
           "  help [VERB]        tell more about a verb\n"
           "\n"
           "  -d, --checkpoint-dir=DIR  the checkpoints' directory (default: SLURM_CHECKPOINT_DIR,\n"
@@ -86,6 +145,21 @@ int cmd_print_json(json_t *o)
     json_decref(o);
     putchar('\n');
     return rc;
+}
+
+json_t *cmd_json_string(const char *s)
+{
+    json_t *o = json_string(s);
+    char *copy;
+
+    if (o)
+        return o;
+    copy = strdup(s);
+    if (copy)
+        err_clean(copy);
+    o = copy ? json_string(copy) : NULL;
+    free(copy);
+    return o;
 }
 
 int cmd_fail(const struct cmd *c, int status, const struct err *err)
@@ -150,10 +224,33 @@ static bool parse_seconds(const char *text, uint32_t *value)
 /* The command line, taken apart. */
 struct line {
     struct cmd cmd;
-    const char *words[3]; /* verb, arguments */
+    const char *words[1 + ARGS_MAX]; /* verb, arguments */
     int nwords;
-    bool help, version, waits; /* waits: an option of create's was there */
+    bool help, version;
+    unsigned takes; /* which verb's options were there */
 };
+
+static int parse_prune_option(int opt, struct cmd *c)
+{
+    switch (opt) {
+    case OPT_DRY_RUN:
+        c->dry_run = true;
+        return 0;
+    case OPT_KEEP:
+        c->has_keep = true;
+        return strcmp(optarg, "0") == 0 || parse_seconds(optarg, &c->keep)
+                   ? 0
+                   : usage_error("--keep wants a number", optarg);
+    case OPT_OLDER_THAN:
+        c->has_older_than = true;
+        return text_parse_age(optarg, &c->older_than)
+                   ? 0
+                   : usage_error("--older-than wants a time such as 14d, 36h or 1-12:00", optarg);
+    default:
+        c->user = optarg;
+        return *optarg ? 0 : usage_error("--user wants a name", "");
+    }
+}
 
 static int parse_option(int opt, struct line *l)
 {
@@ -177,13 +274,24 @@ static int parse_option(int opt, struct line *l)
     case OPT_WAIT:
     case OPT_NO_WAIT:
         l->cmd.no_wait = opt == OPT_NO_WAIT;
-        l->waits = true;
+        l->takes |= WAITS;
         return 0;
     case OPT_TIMEOUT:
-        l->waits = true;
+        l->takes |= WAITS;
         return parse_seconds(optarg, &l->cmd.timeout)
                    ? 0
                    : usage_error("--timeout wants seconds from 1 to 31536000", optarg);
+    case OPT_ALL:
+    case OPT_ALL_JOBS:
+        l->takes |= opt == OPT_ALL ? ALL : PRUNES;
+        l->cmd.all = true;
+        return 0;
+    case OPT_DRY_RUN:
+    case OPT_KEEP:
+    case OPT_OLDER_THAN:
+    case OPT_USER:
+        l->takes |= PRUNES;
+        return parse_prune_option(opt, &l->cmd);
     case 'h':
         l->help = true;
         return 0;
@@ -208,9 +316,33 @@ static int help(const char *name)
     return CMD_DONE;
 }
 
+/* Are the words and options those of the verb? */
+static int check_usage(const struct line *l, const struct verb *v)
+{
+    if (l->nwords - 1 > v->max_args)
+        return usage_error("too many arguments", l->words[v->max_args + 1]);
+    if (l->nwords - 1 < v->min_args)
+        return usage_error("a job id is missing", "");
+    if (l->takes & ~v->takes & WAITS)
+        return usage_error("--wait, --no-wait and --timeout belong to create, not to", v->name);
+    if (l->takes & ~v->takes & ALL)
+        return usage_error("--all belongs to verify, not to", v->name);
+    if (l->takes & ~v->takes)
+        return usage_error(
+            "--keep, --older-than, --all-jobs, --dry-run and --user belong to prune, not to",
+            v->name);
+    /* Verbs of many jobs want some, or all of them. */
+    if (v->max_args == ARGS_MAX && l->cmd.all == (l->nwords > 1))
+        return usage_error(l->cmd.all ? "either job ids or all jobs, not both"
+                                      : "a job id is missing",
+                           "");
+    return 0;
+}
+
 static int run(struct line *l)
 {
     const struct verb *v;
+    int status;
 
     if (l->version) {
         puts(PACKAGE_NAME " " PACKAGE_VERSION);
@@ -227,13 +359,12 @@ static int run(struct line *l)
     v = find_verb(l->words[0]);
     if (!v)
         return usage_error("unknown verb", l->words[0]);
-    if (l->nwords - 1 > v->max_args)
-        return usage_error("too many arguments", l->words[v->max_args + 1]);
-    if (l->nwords - 1 < v->min_args)
-        return usage_error("a job id is missing", "");
-    if (l->waits && !v->waits)
-        return usage_error("--wait, --no-wait and --timeout belong to create, not to", v->name);
+    status = check_usage(l, v);
+    if (status)
+        return status;
     l->cmd.job = l->nwords > 1 ? l->words[1] : NULL;
+    l->cmd.args = l->words + 1;
+    l->cmd.nargs = l->nwords - 1;
     return v->run(&l->cmd);
 }
 

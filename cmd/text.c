@@ -2,6 +2,7 @@
 #include "cmd/text.h"
 
 #include "common/err.h"
+#include "common/spec.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -45,6 +46,26 @@ void text_local_time(const char *rfc3339, char out[32])
     if (t == (time_t)-1 || !localtime_r(&t, &local) ||
         strftime(out, 32, "%Y-%m-%d %H:%M:%S", &local) == 0)
         memcpy(out, "?", 2);
+}
+
+bool text_parse_age(const char *text, uint32_t *seconds)
+{
+    static const struct {
+        char unit;
+        uint32_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 7 * 86400}};
+    const uint64_t most = 3660u * 86400;
+    uint64_t v = 0;
+    const char *p;
+
+    for (p = text; *p >= '0' && *p <= '9' && v <= most; p++)
+        v = v * 10 + (uint64_t)(*p - '0');
+    for (size_t i = 0; p > text && *p && !p[1] && i < sizeof units / sizeof units[0]; i++)
+        if (*p == units[i].unit && v * units[i].seconds <= most) {
+            *seconds = (uint32_t)(v * units[i].seconds);
+            return true;
+        }
+    return spec_parse_time(text, seconds);
 }
 
 struct text_table {

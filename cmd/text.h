@@ -19,6 +19,10 @@ void text_microseconds(uint64_t us, char out[16]);
 /* "2026-01-31T23:59:59Z" to "2026-01-31 23:59:59" in local time; "?" when it is anything else. */
 void text_local_time(const char *rfc3339, char out[32]);
 
+/* "90s", "15m", "36h", "14d", "2w", or a time as sbatch --time has it (15, 1-12, 1:30:00), to seconds;
+ * false when it is neither or over ten years. */
+bool text_parse_age(const char *text, uint32_t *seconds);
+
 /* Rows of `columns` cells, header first. Cells are copied and made safe for a terminal. */
 struct text_table;
 struct text_table *text_table_create(size_t columns);

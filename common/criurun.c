@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define STREAM_NAME "3" /* helper_fds_place() starts there */
+#define DRAIN_NAME "4"  /* CRIURUN_FIRST_FD */
 #define STDOUT_MAX 16384u
 #define GO_MAGIC 0x6f676f67u
 
@@ -146,22 +147,13 @@ static void launcher(const struct launch *l)
     _exit(127);
 }
 
-static int make_argv(const struct criurun_opts *o, const char **argv, size_t room, char plugins[PATH_MAX],
-                     struct err *err)
+static int make_argv(const struct criurun_opts *o, const char **argv, size_t room,
+                     char plugins[PATH_MAX], struct err *err)
 {
-    const char *first[] = {"criu",
-                           o->args[0],
-                           "--no-default-config",
-                           "--unprivileged",
-                           "--stream",
-                           "-D",
-                           "/",
-                           "-W",
-                           "/",
+    const char *first[] = {"criu", o->args[0], "--no-default-config", "--unprivileged", "--stream",
+                           "-D", "/", "-W", "/",
                            /* else criu loads every plugin that the system has */
-                           "-L",
-                           plugins,
-                           "-v2"};
+                           "-L", plugins, "-v2"};
     size_t n = 0;
     int rc = snprintf(plugins, PATH_MAX, "%s/criu-plugins", o->helper_dir);
 
@@ -264,8 +256,12 @@ struct criurun *criurun_prepare(const struct criurun_opts *opts, struct err *err
     struct launch l = {.criu = opts->criu, .nfds = 1, .go = -1, .out = -1, .log = -1, .fds = {-1}};
     const char *argv[CRIURUN_ARGS_MAX];
     char plugins[PATH_MAX], shim[PATH_MAX], preload[PATH_MAX + 16];
-    const char *envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
-                    "CKPT_STREAM_FD=" STREAM_NAME, preload, NULL, NULL};
+    const char *envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                          "LC_ALL=C",
+                          "CKPT_STREAM_FD=" STREAM_NAME,
+                          preload,
+                          NULL,
+                          NULL};
     struct criurun *r;
     int rc;
 
@@ -283,6 +279,8 @@ struct criurun *criurun_prepare(const struct criurun_opts *opts, struct err *err
     snprintf(preload, sizeof preload, "LD_PRELOAD=%s", shim);
     if (!strcmp(opts->args[0], "dump")) {
         envp[4] = "CKPT_OOM=1"; /* see criu-shim.c */
+        if (opts->drain)
+            envp[5] = "CKPT_DRAIN_FD=" DRAIN_NAME; /* see criu-plugin.c */
         l.own_group = true;
     }
     if (helper_path_trusted(opts->criu, "criu", err) < 0 ||
@@ -391,6 +389,11 @@ void criurun_kill(struct criurun *run)
 int criurun_exit_status(const struct criurun *run)
 {
     return run->status;
+}
+
+bool criurun_ended_well(const struct criurun *run)
+{
+    return run->ended && run->status == 0;
 }
 
 const char *criurun_log(const struct criurun *run, size_t *len)

@@ -30,19 +30,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CRIURUN_NFDS 3        /* descriptors that criurun_pollfds fills in */
-#define CRIURUN_FIRST_FD 4    /* number of opts.fds[0] inside criu */
+#define CRIURUN_NFDS 3     /* descriptors that criurun_pollfds fills in */
+#define CRIURUN_FIRST_FD 4 /* number of opts.fds[0] inside criu */
 #define CRIURUN_FDS_MAX 8
 #define CRIURUN_ARGS_MAX 64
-#define CRIURUN_LOG_MAX (1u << 20) /* bytes of log kept; when there is more, its middle is dropped */
+#define CRIURUN_LOG_MAX                                                                            \
+    (1u << 20) /* bytes of log kept; when there is more, its middle is dropped */
 
 struct criurun_opts {
-    const char *criu;        /* absolute path; must pass helper_path_trusted */
-    const char *helper_dir;  /* where criu-shim.so is; must pass helper_path_trusted */
-    const char *const *args; /* after argv[0], NULL-terminated: "dump", ...; copied.  --no-default-config,
+    const char *criu;       /* absolute path; must pass helper_path_trusted */
+    const char *helper_dir; /* where criu-shim.so is; must pass helper_path_trusted */
+    const char *const
+        *args;      /* after argv[0], NULL-terminated: "dump", ...; copied.  --no-default-config,
                                 --unprivileged, --stream, -D, -W, the log options are added */
-    const int *fds;          /* passed on as CRIURUN_FIRST_FD.. (close-on-exec here is fine) */
+    const int *fds; /* passed on as CRIURUN_FIRST_FD.. (close-on-exec here is fine) */
     int nfds;
+    bool drain; /* fds[0] is the socket of capture.h's drain_fd: criu's plugin is told */
 };
 
 struct criurun;
@@ -80,6 +83,8 @@ void criurun_kill(struct criurun *run);
 
 /* Wait status after the end; meaningless before. */
 int criurun_exit_status(const struct criurun *run);
+/* It has ended, with status 0. */
+bool criurun_ended_well(const struct criurun *run);
 
 /* What it has written so far, NUL-terminated: log (stderr) and statistics (stdout). */
 const char *criurun_log(const struct criurun *run, size_t *len);

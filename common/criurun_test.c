@@ -206,7 +206,8 @@ static void runs(void **state)
     assert_int_equal(criurun_wait(r, 20000), 1);
     out = criurun_stdout(r);
     assert_int_equal(criurun_exit_status(r), 0);
-    assert_non_null(strstr(out, "args=criu dump --no-default-config --unprivileged --stream -D / -W / -L"));
+    assert_non_null(
+        strstr(out, "args=criu dump --no-default-config --unprivileged --stream -D / -W / -L"));
     assert_non_null(strstr(out, " -t 4711 \n"));
     assert_non_null(strstr(out, "ambient=1\n"));
     assert_non_null(strstr(out, "secret=none\npreload=none\nextra=0\nfourth=1\n"));
@@ -286,10 +287,13 @@ static void no_word(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bad_arguments), cmocka_unit_test(untrusted_path),
-        cmocka_unit_test(version),       cmocka_unit_test(runs),
+        cmocka_unit_test(bad_arguments),
+        cmocka_unit_test(untrusted_path),
+        cmocka_unit_test(version),
+        cmocka_unit_test(runs),
         cmocka_unit_test(keeps_both_ends_of_a_log),
-        cmocka_unit_test(broken_stream_and_kill), cmocka_unit_test(no_word),
+        cmocka_unit_test(broken_stream_and_kill),
+        cmocka_unit_test(no_word),
     };
     int rc;
 

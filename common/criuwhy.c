@@ -33,25 +33,32 @@ static const struct known known[] = {
                                              "capability CAP_CHECKPOINT_RESTORE"},
     {"Can't find mount", "a file lies in another mount namespace (a private /tmp?)"},
     /* dump */
-    {"Unseizable non-zombie", "a process cannot be stopped: a debugger is attached, or its program may "
-                              "be run but not read"},
-    {"Unable to detach from", "a process cannot be stopped: a debugger is attached, or its program may "
-                              "be run but not read"},
-    {"Timeout reached", "a process did not stop in time: it waits for a disk or network filesystem"},
+    {"Unseizable non-zombie",
+     "a process cannot be stopped: a debugger is attached, or its program may "
+     "be run but not read"},
+    {"Unable to detach from",
+     "a process cannot be stopped: a debugger is attached, or its program may "
+     "be run but not read"},
+    {"Timeout reached",
+     "a process did not stop in time: it waits for a disk or network filesystem"},
     {"Zombies with threads are not", "a process is just ending: try again"},
     {"Zombie thread not", "a process is just ending: try again"},
     {"Task pid reused while", "a process is just ending: try again"},
     {"Unexpected child", "a process is just ending: try again"},
-    {"Can't lookup mount=", "a file was opened in another mount namespace (before a private /tmp was "
-                            "set up?)"},
+    {"Can't lookup mount=",
+     "a file was opened in another mount namespace (before a private /tmp was "
+     "set up?)"},
     {"Open files on overmounted", "an open file lies under another mount"},
-    {"consider using --tcp-established", "an open TCP connection: only connections that the job can "
-                                         "do without may be open at a checkpoint"},
+    {"consider using --tcp-established",
+     "an open TCP connection: only connections that the job can "
+     "do without may be open at a checkpoint"},
     {"In-flight connection", "a TCP connection is just being made: try again"},
-    {"Can't dump half of stream unix", "a connection to a service outside the job through a Unix socket "
-                                       "(munge, sssd, dbus, nscd: mostly short, try again)"},
-    {"External socket is used", "a connection to a service outside the job through a Unix socket (munge, "
-                                "sssd, dbus, nscd: mostly short, try again)"},
+    {"Can't dump half of stream unix",
+     "a connection to a service outside the job through a Unix socket "
+     "(munge, sssd, dbus, nscd: mostly short, try again)"},
+    {"External socket is used",
+     "a connection to a service outside the job through a Unix socket (munge, "
+     "sssd, dbus, nscd: mostly short, try again)"},
     {"Can't dump name-less external", "a connection to a service outside the job"},
     {"io_uring", "a process uses io_uring, which CRIU cannot save"},
     {"send_fds failed", "an open file cannot be handed on (io_uring?), which CRIU cannot save"},
@@ -61,12 +68,14 @@ static const struct known known[] = {
     {"perf_event", "a process uses performance counters (perf), which CRIU cannot save"},
     {"userfaultfd", "a process uses userfaultfd, which CRIU cannot save"},
     {"infiniband", "a process uses RDMA (InfiniBand), which CRIU cannot save"},
-    {"Can't handle non-regular mapping", "a process has a device mapped (GPU, RDMA), which CRIU cannot "
-                                         "save"},
+    {"Can't handle non-regular mapping",
+     "a process has a device mapped (GPU, RDMA), which CRIU cannot "
+     "save"},
     {"nvidia", "a process uses a GPU, which CRIU cannot save"},
     {"/dev/kfd", "a process uses a GPU, which CRIU cannot save"},
     {"of that type [", "an open file is of a kind that CRIU cannot save"},
-    {"SysVIPC shmem map", "System V shared memory (shmget) is attached, which CRIU cannot save here"},
+    {"SysVIPC shmem map",
+     "System V shared memory (shmget) is attached, which CRIU cannot save here"},
     {"increase limit", "a deleted but open file is too large"},
     {"Some file locks are hold", "a file lock is shared with a process outside the job"},
     {"A session leader of", "a process belongs to a session from outside the job"},
@@ -120,8 +129,8 @@ static const char *next_error(const char *p, const char **end)
 static bool noise(const char *line)
 {
     static const char *const quiet[] = {
-        "Dumping FAILED", "Restoring FAILED", "stats-dump", "stats-restore",
-        "cgroup", /* "Unable to ..." of parts that --unprivileged does without */
+        "Dumping FAILED", "Restoring FAILED", "stats-dump",
+        "stats-restore",  "cgroup", /* "Unable to ..." of parts that --unprivileged does without */
     };
 
     for (size_t i = 0; i < sizeof quiet / sizeof quiet[0]; i++)

@@ -26,7 +26,8 @@ static void known_line(void **state)
     static const char log[] =
         "(00.000001) Warn  (compel/src/lib/infect.c:132): something\n"
         "(00.011111) Error (criu/files.c:1): Can't open /proc/1\n"
-        "(00.012345)   4711: Error (criu/sk-inet.c:200): inet: Connected TCP socket, consider using "
+        "(00.012345)   4711: Error (criu/sk-inet.c:200): inet: Connected TCP socket, consider "
+        "using "
         "--tcp-established option.\n"
         "(00.012346) Error (criu/cr-dump.c:1698): Dump files (pid: 1) failed with -1\n"
         "(00.012347) Error (criu/cr-dump.c:1975): Dumping FAILED.\n";
@@ -44,11 +45,11 @@ static void first_unknown_line(void **state)
     char text[512];
 
     (void)state;
-    assert_true(criurun_explain_log("Error (a.c:1): first\nError (b.c:2): second\n", text,
-                                    sizeof text));
+    assert_true(
+        criurun_explain_log("Error (a.c:1): first\nError (b.c:2): second\n", text, sizeof text));
     assert_string_equal(text, "CRIU: first");
-    assert_true(criurun_explain_log("Error (launcher): cannot run /x: No such file", text,
-                                    sizeof text));
+    assert_true(
+        criurun_explain_log("Error (launcher): cannot run /x: No such file", text, sizeof text));
     assert_string_equal(text, "CRIU: cannot run /x: No such file");
 }
 

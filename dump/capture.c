@@ -5,11 +5,13 @@
 #include "common/criu.pb-c.h"
 #include "common/io.h"
 #include "common/manifest.h"
+#include "dump/target.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,7 +20,7 @@
 #define REQUEST_MAX 512u /* of the message; a name has at most CRIMG_NAME_MAX bytes */
 #define OPEN_MAX 4096u   /* pipes at once */
 
-enum { AT_RUN = 0, AT_STREAM = CRIURUN_NFDS, AT_PACK, AT_CANCEL, AT_RESULT, AT_PIPES };
+enum { AT_RUN = 0, AT_STREAM = CRIURUN_NFDS, AT_DRAIN, AT_PACK, AT_CANCEL, AT_RESULT, AT_PIPES };
 
 /* One image on its way. */
 struct flow {
@@ -44,6 +46,9 @@ struct capture {
     struct pollfd *fds;
     uint8_t *scratch;
     bool starving;  /* a bulk image waits for a frame */
+    bool deaf;      /* nothing will come from CRIU's plugin any more */
+    bool draining;  /* CRIU waits for the pipes to be empty */
+    bool drained;   /* and was told that they are */
     bool truncated; /* the stream ended inside a request */
 };
 
@@ -94,8 +99,10 @@ static int open_flow(struct capture *c, int fd, struct err *err)
         }
     } else if (!crimg_ignored(f.name)) {
         errno = ENOTSUP;
-        return err_set(err, "CRIU offers %s, an image of a kind that is not restored: the tree uses "
-                            "something that is not supported, or this CRIU is too new", f.name);
+        return err_set(err,
+                       "CRIU offers %s, an image of a kind that is not restored: the tree uses "
+                       "something that is not supported, or this CRIU is too new",
+                       f.name);
     }
     /* Larger pipes mean fewer turns; the user's limit on pipe memory may forbid it. */
     (void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
@@ -290,6 +297,60 @@ static void drop_ended(struct capture *c)
     c->n = kept;
 }
 
+/* CRIU's plugin asks once; the end of its socket is criu's end. */
+static int hear_plugin(struct capture *c, struct err *err)
+{
+    char byte, state;
+    ssize_t n = recv(c->o->drain_fd, &byte, 1, MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    c->deaf = true;
+    if (n <= 0)
+        return 0;
+    state = target_state(c->o->root);
+    if (state != 't') {
+        bool gone = state == '\0' || state == 'Z' || state == 'X';
+
+        errno = gone ? ESRCH : EPROTO;
+        return err_set(err, gone ? "the job has ended during the checkpoint"
+                                 : "this CRIU lets the job go before its memory is saved");
+    }
+    c->draining = true;
+    return 0;
+}
+
+static bool pipes_empty(const struct capture *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        int bytes;
+
+        if (ioctl(c->flows[i].fd, FIONREAD, &bytes) < 0 || bytes > 0)
+            return false;
+    }
+    return true;
+}
+
+/* Every request was sent before the plugin asked, and is in the socket; so when that is empty, we know of
+ * all pipes. */
+static int answer_plugin(struct capture *c, struct err *err)
+{
+    int bytes;
+
+    if (!c->draining || c->drained || !pipes_empty(c))
+        return 0;
+    if (c->stream < 0 || ioctl(c->stream, FIONREAD, &bytes) < 0 || bytes > 0)
+        return 0;
+    if (c->stage != LENGTH || c->have != 0) {
+        errno = EBADMSG;
+        return err_set(err, "CRIU waits in the middle of a request");
+    }
+    if (send(c->o->drain_fd, "d", 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+        return err_sys(err, "CRIU's plugin cannot be answered");
+    c->drained = true;
+    return 0;
+}
+
 static int check_others(struct capture *c, struct err *err)
 {
     if (c->fds[AT_PACK].revents)
@@ -317,6 +378,7 @@ static int wait_events(struct capture *c, struct err *err)
 
     criurun_pollfds(c->o->run, c->fds + AT_RUN);
     c->fds[AT_STREAM] = (struct pollfd){.fd = c->stream, .events = POLLIN};
+    c->fds[AT_DRAIN] = (struct pollfd){.fd = c->deaf ? -1 : c->o->drain_fd, .events = POLLIN};
     c->fds[AT_PACK] = (struct pollfd){.fd = pack_eventfd(c->o->pack), .events = POLLIN};
     c->fds[AT_CANCEL] = (struct pollfd){.fd = c->o->cancel_fd, .events = POLLIN};
     c->fds[AT_RESULT] = (struct pollfd){.fd = c->o->result_fd};
@@ -324,10 +386,12 @@ static int wait_events(struct capture *c, struct err *err)
         /* Without a place for its bytes a readable pipe would only make us spin. */
         bool held = c->flows[i].bulk && !c->flows[i].frame && c->starving;
 
-        c->fds[AT_PIPES + i] =
-            (struct pollfd){.fd = held ? -1 : c->flows[i].fd, .events = POLLIN};
+        c->fds[AT_PIPES + i] = (struct pollfd){.fd = held ? -1 : c->flows[i].fd, .events = POLLIN};
     }
-    if (poll(c->fds, AT_PIPES + c->n, left < 0 ? 0 : left > 60000 ? 60000 : (int)left) < 0 &&
+    if (poll(c->fds, AT_PIPES + c->n,
+             left < 0       ? 0
+             : left > 60000 ? 60000
+                            : (int)left) < 0 &&
         errno != EINTR)
         return err_sys(err, "poll");
     return 0;
@@ -345,12 +409,17 @@ static int turn(struct capture *c, struct err *err)
         c->starving = false;
     /* In this order: criu's end is looked at before its last bytes are read, not after. */
     ended = criurun_pump(c->o->run);
+    /* The plugin's byte before the stream: what was requested before it is then seen below. */
+    if (c->fds[AT_DRAIN].revents && hear_plugin(c, err) < 0)
+        return -1;
     if (c->stream >= 0 && serve_stream(c, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++)
         if (c->fds[AT_PIPES + i].revents && serve_flow(c, &c->flows[i], err) < 0)
             return -1;
     drop_ended(c);
+    if (answer_plugin(c, err) < 0)
+        return -1;
     return ended && c->n == 0 && c->stream < 0;
 }
 
@@ -360,10 +429,15 @@ static int criu_result(const struct capture *c, struct err *err)
     char why[384];
 
     if (criurun_exit_status(run) == 0) {
-        if (!c->truncated)
-            return 0;
-        errno = EBADMSG;
-        return err_set(err, "CRIU's stream ended inside a request");
+        if (c->truncated) {
+            errno = EBADMSG;
+            return err_set(err, "CRIU's stream ended inside a request");
+        }
+        if (!c->drained) {
+            errno = EPROTO;
+            return err_set(err, "CRIU's plugin did not wait for the memory to be saved");
+        }
+        return 0;
     }
     criurun_explain(run, why, sizeof why);
     errno = EIO;
@@ -376,6 +450,7 @@ static void close_all(struct capture *c)
     int saved = errno;
 
     io_close(&c->stream);
+    (void)shutdown(c->o->drain_fd, SHUT_RDWR);
     for (size_t i = 0; i < c->n; i++) {
         struct flow *f = &c->flows[i];
 
@@ -400,8 +475,10 @@ static void end_criu(struct criurun *run, struct err *err)
             size_t len = strlen(err->text);
 
             if (len < sizeof err->text)
-                strncat(err->text, "; criu did not end by itself and was killed, which the job may not "
-                                   "survive", sizeof err->text - len - 1);
+                strncat(err->text,
+                        "; criu did not end by itself and was killed, which the job may not "
+                        "survive",
+                        sizeof err->text - len - 1);
         }
     }
     errno = saved;

@@ -6,6 +6,10 @@
  * descriptor, the reading end of a pipe); the image's bytes come through that pipe until its end.
  * Many pipes are open at once.  CRIU closes the socket when the tree runs again (or is left stopped) and
  * no image will follow.  Source: CRIU 4.2, img-streamer.c, image.c.
+ *
+ * What lies in the pipes is the job's own memory, by reference.  So before CRIU lets the tree go its plugin
+ * (criu-plugin.c) sends one byte through the drain socket and waits for one; it gets it when all pipes are
+ * empty.
  */
 #ifndef DUMP_CAPTURE_H
 #define DUMP_CAPTURE_H
@@ -16,18 +20,21 @@
 #include "dump/pack.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct capture_opts {
     struct criurun *run;
     struct images *images;
     struct pack *pack;
+    int drain_fd;     /* our end of the drain socket (SOCK_STREAM) */
+    pid_t root;       /* of the tree: must stand still when the plugin asks */
     int cancel_fd;    /* readable: give up (ECANCELED) */
     int result_fd;    /* a pipe's writing end: its reader is gone: give up (EPIPE) */
     int64_t deadline; /* CLOCK_MONOTONIC milliseconds: give up (ETIMEDOUT) */
 };
 
-/* After criurun_go: take everything in until criu has ended.  0: criu ended well and all images came to
- * their end; what is bulk has been submitted to the pack (not: written).
+/* After criurun_go: take everything in until criu has ended.  0: criu ended well, all images came to
+ * their end, and everything had been taken in before the tree was let go; what is bulk has been submitted to the pack (not: written).
  *
  * -1: the text is the cause.  criu is ended then: the stream is closed first, so that it fails by
  * itself, takes its code out of the tree and lets it run; only when it has not done so within

@@ -9,6 +9,7 @@
 #include "common/criu.pb-c.h"
 #include "common/io.h"
 #include "common/manifest.h"
+#include "dump/target.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +23,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 /* cmocka.h wants some of those before it */
 #include <cmocka.h>
@@ -31,10 +36,11 @@
 struct criurun {
     int stream; /* ours */
     int sock;   /* CRIU's */
+    int drain;  /* its plugin's */
     int ended;  /* eventfd */
     int status;
     bool deaf; /* does not end when its stream breaks */
-    bool killed;
+    _Atomic bool killed;
     pthread_t thread;
     int (*play)(struct criurun *);
 };
@@ -89,6 +95,7 @@ static void *actor(void *arg)
     uint64_t one = 1;
 
     run->status = run->play(run);
+    io_close(&run->drain);
     io_close(&run->sock);
     if (write(run->ended, &one, sizeof one) < 0)
         abort();
@@ -99,9 +106,26 @@ static void *actor(void *arg)
 struct stage {
     struct criurun run;
     struct capture_opts o;
-    int pages, cancel[2], result[2];
+    int pages, cancel[2], result[2], drain;
     struct err err;
 };
+
+static pid_t victim; /* stands for the root of the tree: stopped by its tracer, this program */
+
+static void make_victim(void)
+{
+    int status;
+
+    victim = fork();
+    if (victim == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGSTOP);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(victim, &status, WUNTRACED), victim);
+    assert_int_equal(target_state(victim), 't');
+}
 
 static void raise_curtain(struct stage *s, int (*play)(struct criurun *))
 {
@@ -111,6 +135,10 @@ static void raise_curtain(struct stage *s, int (*play)(struct criurun *))
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     s->run.stream = pair[0];
     s->run.sock = pair[1];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    s->drain = s->o.drain_fd = pair[0];
+    s->run.drain = pair[1];
+    s->o.root = victim;
     s->run.ended = eventfd(0, EFD_CLOEXEC);
     s->run.play = play;
     s->pages = memfd_create("capture-test", MFD_CLOEXEC);
@@ -132,6 +160,7 @@ static void drop_curtain(struct stage *s)
     assert_true(pack_destroy(s->o.pack));
     images_destroy(s->o.images);
     close(s->pages);
+    close(s->drain);
     close(s->run.ended);
     close(s->cancel[0]);
     close(s->cancel[1]);
@@ -222,6 +251,21 @@ static bool whole_image(struct criurun *run, const char *name, char c, size_t le
     return ok;
 }
 
+/* As the plugin does it. */
+static bool drain(struct criurun *run)
+{
+    char c = 'd';
+
+    return send(run->drain, &c, 1, MSG_NOSIGNAL) == 1 && recv(run->drain, &c, 1, 0) == 1;
+}
+
+static bool is_empty(int fd)
+{
+    int bytes = 1;
+
+    return ioctl(fd, FIONREAD, &bytes) == 0 && bytes == 0;
+}
+
 static int play_well(struct criurun *run)
 {
     int a = open_image(run, "pages-1.img"), b = open_image(run, "pages-2.img");
@@ -233,7 +277,7 @@ static int play_well(struct criurun *run)
     ok = whole_image(run, "ghost-file-1f.img", 'g', 7) && ok;
     close(a);
     close(b);
-    return ok ? 0 : 256;
+    return drain(run) && ok ? 0 : 256;
 }
 
 /* Sum of raw bytes of an image in the index. */
@@ -290,7 +334,7 @@ static int play_many(struct criurun *run)
         ok = fill(fds[N - 1 - i], 'y', 300000) && ok;
     for (int i = 0; i < N; i++)
         close(fds[i]);
-    return ok ? 0 : 256;
+    return drain(run) && ok ? 0 : 256;
 }
 
 static void more_images_than_frames(void **state)
@@ -308,6 +352,73 @@ static void more_images_than_frames(void **state)
         snprintf(name, sizeof name, "pages-%d.img", i);
         assert_int_equal(indexed(s.o.pack, name), 301000);
     }
+    drop_curtain(&s);
+}
+
+/* The answer must not come while anything is in a pipe: it would still be the job's memory. */
+static int play_drain(struct criurun *run)
+{
+    enum { N = 8 };
+    int fds[N];
+    bool ok = true;
+
+    for (int i = 0; i < N; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "pages-%d.img", i + 1);
+        fds[i] = open_image(run, name);
+        ok = fill(fds[i], 'x', 900000) && ok;
+    }
+    ok = drain(run) && ok;
+    for (int i = 0; i < N; i++) {
+        ok = is_empty(fds[i]) && ok;
+        close(fds[i]);
+    }
+    return ok ? 0 : 256;
+}
+
+static void answers_when_empty(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct stage s;
+
+        raise_curtain(&s, play_drain);
+        if (capture_run(&s.o, &s.err) < 0)
+            fail_msg("%s", s.err.text);
+        drop_curtain(&s);
+    }
+}
+
+static int play_hurry(struct criurun *run)
+{
+    return whole_image(run, "inventory.img", 'i', 100) ? 0 : 256;
+}
+
+static int play_half_request(struct criurun *run)
+{
+    return send(run->sock, "\4\0", 2, MSG_NOSIGNAL) == 2 && drain(run) ? 0 : 256;
+}
+
+/* CRIU's end without a question, a question too late, and one out of turn */
+static void unsaved_memory_is_refused(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    raise_curtain(&s, play_hurry);
+    refused(&s, EPROTO, "did not wait");
+    drop_curtain(&s);
+    raise_curtain(&s, play_well);
+    s.o.root = getpid();
+    refused(&s, EPROTO, "before its memory is saved");
+    drop_curtain(&s);
+    raise_curtain(&s, play_well);
+    s.o.root = -1;
+    refused(&s, ESRCH, "has ended");
+    drop_curtain(&s);
+    raise_curtain(&s, play_half_request);
+    refused(&s, EBADMSG, "middle of a request");
     drop_curtain(&s);
 }
 
@@ -408,9 +519,12 @@ static void requests_are_checked(void **state)
         int (*play)(struct criurun *);
         const char *why;
     } cases[] = {
-        {play_long_length, "bytes"},           {play_no_length, "bytes"},
-        {play_garbage, "cannot be read"},      {play_no_descriptor, "no descriptor"},
-        {play_early_descriptor, "out of turn"}, {play_truncated, "inside a request"},
+        {play_long_length, "bytes"},
+        {play_no_length, "bytes"},
+        {play_garbage, "cannot be read"},
+        {play_no_descriptor, "no descriptor"},
+        {play_early_descriptor, "out of turn"},
+        {play_truncated, "inside a request"},
     };
 
     (void)state;
@@ -513,11 +627,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_checked), cmocka_unit_test(names_are_checked),
         cmocka_unit_test(takes_everything),     cmocka_unit_test(more_images_than_frames),
+        cmocka_unit_test(answers_when_empty),   cmocka_unit_test(unsaved_memory_is_refused),
         cmocka_unit_test(criu_fails),           cmocka_unit_test(is_cancelled),
         cmocka_unit_test(keeper_gone),          cmocka_unit_test(late),
         cmocka_unit_test(deaf_criu_is_killed),  cmocka_unit_test(disk_full),
     };
 
     signal(SIGPIPE, SIG_IGN); /* as CRIU does */
+    make_victim();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,7 +47,7 @@ struct dump {
     struct proto_reply reply;
     pid_t pid;
     int64_t start, deadline;
-    int signals;
+    int signals, drain;
     const char *doing; /* for the watchdog */
     char criu_version[32];
     struct criurun *run;
@@ -134,11 +135,20 @@ static int prepare_criu(struct dump *d, struct err *err)
                           "--timeout",
                           FREEZE_S,
                           NULL};
-    struct criurun_opts opts = {
-        .criu = d->facts.criu, .helper_dir = d->facts.helper_dir, .args = args};
+    int pair[2];
+    struct criurun_opts opts = {.criu = d->facts.criu,
+                                .helper_dir = d->facts.helper_dir,
+                                .args = args,
+                                .fds = &pair[1],
+                                .nfds = 1,
+                                .drain = true};
 
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(err, "socketpair");
     snprintf(pid, sizeof pid, "%d", d->pid);
     d->run = criurun_prepare(&opts, err);
+    d->drain = pair[0];
+    io_close(&pair[1]);
     return d->run ? 0 : -1;
 }
 
@@ -273,9 +283,12 @@ static int capture(struct dump *d, struct err *err)
     struct capture_opts opts = {.run = d->run,
                                 .images = d->images,
                                 .pack = d->pack,
+                                .drain_fd = d->drain,
+                                .root = d->pid,
                                 .cancel_fd = d->signals,
                                 .result_fd = HELPER_FD_RESULT,
                                 .deadline = d->deadline};
+    int rc;
 
     d->doing = "taking the checkpoint";
     if (!target_alive(HELPER_FD_PIDFD)) {
@@ -283,10 +296,14 @@ static int capture(struct dump *d, struct err *err)
         return err_set(err, "process %d has ended meanwhile", d->pid);
     }
     d->log = true;
-    if (criurun_go(d->run, 0, err) < 0 || capture_run(&opts, err) < 0)
+    if (criurun_go(d->run, 0, err) < 0)
+        return -1;
+    rc = capture_run(&opts, err);
+    /* Also when we failed after CRIU had done its part: then it has left the tree stopped. */
+    d->stopped = (d->request.flags & PROTO_F_STOP) && criurun_ended_well(d->run);
+    if (rc < 0)
         return -1;
     d->log = false;
-    d->stopped = d->request.flags & PROTO_F_STOP;
     step_back();
     if (images_processes(d->images, &d->processes, &d->nprocesses, &d->states, err) < 0)
         return -1;
@@ -401,7 +418,7 @@ int main(int argc, char **argv)
         return 1;
     }
     d.start = capture_now_ms();
-    d.signals = -1;
+    d.signals = d.drain = -1;
     generation_init(&d.gen);
     /* Before anything else that can fail, so that there is somebody to answer to. */
     if (read_request(&d.request, &err) < 0) {

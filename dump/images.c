@@ -308,11 +308,11 @@ static int take_entry(const struct images *im, const uint8_t *msg, size_t len,
     PstreeEntry *e = pstree_entry__unpack(NULL, len, msg);
     size_t size;
 
+    memset(proc, 0, sizeof *proc); /* the caller frees its threads either way */
     if (!e) {
         errno = EBADMSG;
         return err_set(err, "pstree.img cannot be read");
     }
-    memset(proc, 0, sizeof *proc);
     proc->pid = e->pid;
     proc->ppid = e->ppid;
     proc->pgid = e->pgid;

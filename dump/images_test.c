@@ -298,9 +298,9 @@ static void missing_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bad_names),       cmocka_unit_test(finds_among_many),
-        cmocka_unit_test(too_large),       cmocka_unit_test(writes_ustar),
-        cmocka_unit_test(write_fails),     cmocka_unit_test(lists_processes),
+        cmocka_unit_test(bad_names),     cmocka_unit_test(finds_among_many),
+        cmocka_unit_test(too_large),     cmocka_unit_test(writes_ustar),
+        cmocka_unit_test(write_fails),   cmocka_unit_test(lists_processes),
         cmocka_unit_test(missing_parts),
     };
 

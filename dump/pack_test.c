@@ -262,10 +262,14 @@ static void stuck_writer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bad_arguments),          cmocka_unit_test(keeps_order_compressed),
-        cmocka_unit_test(keeps_order_uncompressed), cmocka_unit_test(nothing_at_all),
-        cmocka_unit_test(tells_when_idle),        cmocka_unit_test(full_disk),
-        cmocka_unit_test(limit),                  cmocka_unit_test(stuck_writer),
+        cmocka_unit_test(bad_arguments),
+        cmocka_unit_test(keeps_order_compressed),
+        cmocka_unit_test(keeps_order_uncompressed),
+        cmocka_unit_test(nothing_at_all),
+        cmocka_unit_test(tells_when_idle),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(limit),
+        cmocka_unit_test(stuck_writer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,6 +156,13 @@ bool target_alive(int pidfd)
     return poll(&p, 1, 0) == 0 && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0;
 }
 
+char target_state(pid_t pid)
+{
+    struct proc p;
+
+    return read_proc(pid, &p, NULL) == 0 ? p.state : '\0';
+}
+
 static int check_ids(const struct proc *p, const struct facts *f, struct err *err)
 {
     errno = EPERM;

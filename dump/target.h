@@ -30,6 +30,9 @@ int target_check(int pidfd, const struct facts *f, pid_t *pid, struct err *err);
 /* Does the pidfd's process still live? */
 bool target_alive(int pidfd);
 
+/* The letter of /proc/PID/stat: 't' stopped by a tracer (CRIU), 'T' by a signal ...; NUL: gone. */
+char target_state(pid_t pid);
+
 /* Resident anonymous, shared and swapped memory of the tree below pid, in bytes: an estimate. */
 uint64_t target_memory(pid_t pid);
 

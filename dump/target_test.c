@@ -288,10 +288,14 @@ static void continues_what_was_stopped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(not_a_pidfd),  cmocka_unit_test(ended),
-        cmocka_unit_test(init_is_not_dumped), cmocka_unit_test(wrong_ids),
-        cmocka_unit_test(not_a_leader), cmocka_unit_test(wrong_task),
-        cmocka_unit_test(ourselves),    cmocka_unit_test(accepted),
+        cmocka_unit_test(not_a_pidfd),
+        cmocka_unit_test(ended),
+        cmocka_unit_test(init_is_not_dumped),
+        cmocka_unit_test(wrong_ids),
+        cmocka_unit_test(not_a_leader),
+        cmocka_unit_test(wrong_task),
+        cmocka_unit_test(ourselves),
+        cmocka_unit_test(accepted),
         cmocka_unit_test(continues_what_was_stopped),
     };
 

@@ -6,6 +6,8 @@
  * the capability and are stopped at their last system call, traced by CRIU, which itself still
  * holds it.
  *
+ *   - No thread may hold a capability.  Whatever an image has done to CRIU's restorer, what kept one is
+ *     killed before it runs.
  *   - CRIU gives its own capability up.  What follows, PTRACE_DETACH, needs none; and a task that
  * runs now finds no process to take it from.
  *   - No file of the tree may be the memory of a process.  Files are opened while a task holds the
@@ -18,6 +20,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <signal.h>
@@ -140,6 +143,56 @@ static int has_memory_open(int pid)
     return found;
 }
 
+/* 0: none in any of the four sets; 1: some; -1: cannot be seen. */
+static int thread_holds(int pid, int tid)
+{
+    static const char *const sets[] = {"\nCapInh:", "\nCapPrm:", "\nCapEff:", "\nCapAmb:"};
+    char path[64], text[8192];
+    size_t used = 0;
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/status", pid, tid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    while ((n = read(fd, text + used, sizeof text - 1 - used)) > 0)
+        used += (size_t)n;
+    close(fd);
+    text[used] = '\0';
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        const char *line = strstr(text, sets[i]);
+
+        if (!line)
+            return -1;
+        if (strtoull(line + strlen(sets[i]), NULL, 16) != 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int process_holds(int pid)
+{
+    char dir[40];
+    struct dirent *e = NULL;
+    int held = 0, threads = 0;
+    DIR *d;
+
+    snprintf(dir, sizeof dir, "/proc/%d/task", pid);
+    d = opendir(dir);
+    if (!d)
+        return -1;
+    while (held == 0 && (errno = 0, e = readdir(d)))
+        if (*e->d_name >= '1' && *e->d_name <= '9') {
+            held = thread_holds(pid, (int)strtol(e->d_name, NULL, 10));
+            threads++;
+        }
+    if (held == 0 && (errno || threads == 0))
+        held = -1;
+    closedir(d);
+    return held;
+}
+
 static int resume_devices_late(int pid)
 {
     int found;
@@ -156,6 +209,10 @@ static int resume_devices_late(int pid)
         kill(pid, SIGKILL);
         return -ENOTSUP;
     }
+    found = process_holds(pid);
+    if (found != 0)
+        refuse(pid, found > 0 ? "holds a capability after the restore"
+                              : "its capabilities cannot be seen");
     found = has_memory_open(pid);
     if (found != 0)
         refuse(pid, found > 0 ? "has the memory of a process open (/proc/PID/mem): not restored"

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,7 +270,10 @@ static int check_file(struct filter *f, struct image *im, ProtobufCMessage *msg)
 
     switch ((enum crimg_fd_type)e->type) {
     case CRIMG_FD_REG:
-        if (e->reg && e->reg->has_ext && e->reg->ext)
+        if (!e->reg || strlen(e->reg->name) >= PATH_MAX)
+            return filter_refuse(f, im, EBADMSG, "file %u has no name, or one that is too long",
+                                 e->id);
+        if (e->reg->has_ext && e->reg->ext)
             return filter_refuse(f, im, EPERM, "file %u comes from outside", e->id);
         return 0;
     case CRIMG_FD_PIPE:

@@ -8,35 +8,32 @@
  * checked is what is served.  Every message that is decoded goes through wire.h: no field twice,
  * none that we do not know.
  *
- * | image      | checked                                             | because otherwise |
- * |------------|-----------------------------------------------------|------------------------------------|
- * | names      | allow-list; nothing that belongs to no process      | creds-PID.img, seccomp.img,
- * netns,  | |            |                                                     | iptables ...: old
- * formats give      | |            |                                                     |
- * credentials, others run programs    | | inventory  | one message; format 1.1; fdinfo by id;
- * root's ids;  | older formats skip the magics; a    | |            | no plugins, tcp_close,
- * uprobes, cgroup; LSM type    | plugin or the network lock runs     | |            | served as
- * "none", network lock as "skip"            | iptables, nft by PATH               | | pstree     |
- * one root, parents first, pids sane, each thread     | a process without threads or with   | | |
- * once, same as the manifest                          | a pid twice confuses CRIU           | |
- * core       | one for every thread, one message each, of our      | a thread without creds keeps
- * CRIU's | |            | machine; alive: thread and creds present            | capability | |
- * creds      | all 8 ids ours, groups ours, 4 capability sets      | the image chooses among CRIU's
- * | |            | empty, securebits 0, no label but our own,          | capabilities; securebits
- * and labels | |            | bounding set served full, no_new_privs 0 or 1       | survive | |
- * seccomp    | mode 0 everywhere, no filter                        | a filter that fakes capset
- * keeps    | |            |                                                     | the capability |
- * | rseq       | area inside one private anonymous mapping; its      | the kernel jumps where
- * rseq_cs      | |            | rseq_cs served as zero                              | tells, in
- * CRIU's restorer too       | | ids        | every namespace that of the root's ids              |
- * CRIU would make namespaces          | | mm         | mappings sorted, disjoint, in user space, of
- * kinds  | the restorer is placed between      | |            | that 4.2 dumps; guard regions last;
- * no AIO ring     | them: overlap overwrites its code   | | pagemap    | ascending, all present, as
- * long as the pages image; | CRIU reads in step with it; and     | |            | each pages image
- * used once                          | rseq_cs must be found               | | files      | kinds
- * that CRIU restores without more privilege     | namespaces, tun, bpf, plugins       | | sk-queues
- * | no descriptors in flight                            | one could be a hidden /proc/PID/mem | |
- * the others | framing only; they act with the user's own rights   | |
+ * - names: an allow-list (crimg.h), and nothing that belongs to no process.  Old formats give
+ *   credentials (creds-PID.img), other images make namespaces or run programs.
+ * - inventory: one message, format 1.1, no plugins, cgroups, TCP or uprobes.  Older formats skip the
+ *   magics.  LSM type is served as "none", network lock as "skip": else CRIU runs iptables or nft.
+ * - pstree: one root, parents first, sane numbers, each thread once, the same as the manifest.  A
+ *   process without threads, or a number twice, confuses CRIU.
+ * - core: exactly one, of one message, for every thread.  A thread without credentials in it keeps
+ *   CRIU's capability.
+ * - creds: the 8 ids and the groups are the job's, the 4 capability sets empty, securebits 0, no
+ *   label but our own, no_new_privs 0 or 1.  The image chooses among CRIU's capabilities, and
+ *   securebits and labels stay.  The bounding set is served full (facts of CRIU: it needs
+ *   CAP_SETPCAP otherwise).
+ * - seccomp: none.  A filter that fakes capset() keeps the capability.
+ * - rseq: the area lies inside one private anonymous mapping, its rseq_cs is served as zero.  The
+ *   kernel jumps where rseq_cs tells, also while CRIU's restorer runs.
+ * - ids: every namespace is that of the inventory's root.  CRIU would make others.
+ * - mm: mappings are sorted, disjoint, in user space, of kinds that CRIU 4.2 dumps; guard regions
+ *   come last; no AIO ring; dumpable.  CRIU puts its restorer between them, and what overlaps
+ *   overwrites it.  For dumpable see criu-plugin.c.
+ * - vDSO: at most one, private, its symbols inside it (vdso.h, checked while it is served).  The
+ *   restorer writes jumps where they point.
+ * - pagemap: ascending, all pages present, as long as the pages image, each of those used once.
+ *   CRIU reads in step with it, and rseq_cs and vDSO must be found.
+ * - files: of kinds that need no more privilege; no namespaces, tun, bpf, plugins' files.
+ * - sk-queues: no descriptors in flight.  One of them could hide a /proc/PID/mem.
+ * - the others: framing only.  They act with the user's own rights.
  *
  * What a filter of images cannot reach is in SECURITY.md: paths in files.img are resolved by CRIU
  * later (restore/criu-plugin.c looks at what came of them), and memory safety of CRIU's own parsing

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "restore/filter_impl.h"
 
+#include "restore/vdso.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -19,12 +21,11 @@
 #define ANON_PRIVATE (1u << 9)
 #define VVAR (1u << 12)
 #define MEMFD (1u << 14)
-#define SHADOW_STACK (1u << 15)
 #define GUARD (1u << 16)
 #define BACKING (FILE_PRIVATE | FILE_SHARED | ANON_SHARED | ANON_PRIVATE)
-/* Left out: SysV shared memory, packet sockets, AIO rings, uprobes, plugins' areas, and the bits
+/* Left out: SysV shared memory, packet sockets, AIO rings, shadow stacks, uprobes, plugins' areas, and the bits
  * that CRIU sets for itself while it restores. */
-#define ALLOWED (REGULAR | STACK | VSYSCALL | VDSO | HEAP | BACKING | VVAR | MEMFD | SHADOW_STACK)
+#define ALLOWED (REGULAR | STACK | VSYSCALL | VDSO | HEAP | BACKING | VVAR | MEMFD)
 
 /* mmap's flags, the same on every machine that we know */
 #define SHARED 0x1u
@@ -260,6 +261,35 @@ static int disarm_rseq(struct filter *f, const struct image *im, const MmEntry *
     return 0; /* a page of zeros */
 }
 
+/* CRIU's restorer reads symbols from the image's vDSO and writes to where they point. */
+static int probe_vdso(struct filter *f, const struct image *im, const MmEntry *mm,
+                      const struct pagemap *m)
+{
+    const VmaEntry *vdso = NULL;
+
+    for (size_t i = 0; i < mm->n_vmas; i++) {
+        const VmaEntry *v = mm->vmas[i];
+
+        if (!(v->status & (VDSO | VVAR)))
+            continue;
+        if (!is_private_anonymous(v) || ((v->status & VDSO) && vdso))
+            return filter_refuse(f, im, EPERM, "a vDSO that is not the kernel's");
+        if (v->status & VDSO)
+            vdso = v;
+    }
+    if (!vdso)
+        return 0;
+    for (size_t i = 0; i < m->n; i++) {
+        const struct run *r = &m->runs[i];
+
+        if (vdso->start >= r->start && vdso->end <= r->end &&
+            vdso->end - vdso->start <= VDSO_MAX_BYTES)
+            return index_probe(m->pages, r->at + (vdso->start - r->start),
+                               (uint32_t)(vdso->end - vdso->start), vdso_check, f->err);
+    }
+    return filter_refuse(f, im, EBADMSG, "the vDSO's pages are missing");
+}
+
 static int check_mm(struct filter *f, struct image *im, struct image *map, const MmEntry *mm,
                     const struct rseq_areas *areas)
 {
@@ -275,6 +305,8 @@ static int check_mm(struct filter *f, struct image *im, struct image *map, const
     if (check_vmas(f, im, mm) < 0)
         return -1;
     rc = read_pagemap(f, map, &m);
+    if (rc == 0)
+        rc = probe_vdso(f, im, mm, &m);
     for (size_t i = 0; rc == 0 && i < areas->n; i++)
         rc = disarm_rseq(f, im, mm, &m, &areas->v[i]);
     free(m.runs);

@@ -171,8 +171,10 @@ void index_free(struct index *ix)
 {
     int saved = errno;
 
-    for (size_t i = 0; i < ix->nimages; i++)
+    for (size_t i = 0; i < ix->nimages; i++) {
         free(ix->images[i].blanks);
+        free(ix->images[i].probe);
+    }
     free(ix->images);
     free(ix->frames);
     memset(ix, 0, sizeof *ix);
@@ -202,5 +204,28 @@ int index_blank(struct bulk *image, uint64_t at, struct err *err)
         return err_sys(err, "%s", image->name);
     image->blanks = more;
     more[image->nblanks++].at = at;
+    return 0;
+}
+
+int index_probe(struct bulk *image, uint64_t at, uint32_t len,
+                int (*check)(const uint8_t *data, size_t len, struct err *err), struct err *err)
+{
+    struct probe *p;
+
+    if (len == 0 || len > image->raw || at > image->raw - len) {
+        errno = ERANGE;
+        return err_set(err, "%s: offset %" PRIu64 " lies outside", image->name, at);
+    }
+    if (image->probe) {
+        errno = EEXIST;
+        return err_set(err, "%s: two pieces to be checked", image->name);
+    }
+    p = calloc(1, sizeof *p + len);
+    if (!p)
+        return err_sys(err, "%s", image->name);
+    p->at = at;
+    p->len = len;
+    p->check = check;
+    image->probe = p;
     return 0;
 }

@@ -30,6 +30,15 @@ struct blank {
     uint64_t at; /* in the image */
 };
 
+/* A piece of an image that is looked at as a whole before its last part is served. */
+struct probe {
+    uint64_t at; /* in the image */
+    uint32_t len;
+    uint64_t have; /* bytes copied: the unpack pool's, under its lock */
+    int (*check)(const uint8_t *data, size_t len, struct err *err);
+    uint8_t copy[];
+};
+
 struct bulk {
     char name[CRIMG_NAME_MAX + 1];
     struct crimg_name parsed;
@@ -37,6 +46,7 @@ struct bulk {
     uint32_t first, last; /* frames */
     struct blank *blanks;
     size_t nblanks;
+    struct probe *probe; /* at most one */
 };
 
 struct index {
@@ -55,5 +65,9 @@ struct bulk *index_find(const struct index *ix, const char *name);
 
 /* Have the eight bytes at `at` of the image served as zeros; they must lie inside it. */
 int index_blank(struct bulk *image, uint64_t at, struct err *err);
+
+/* Have `len` bytes at `at` checked while they are served.  EEXIST: the image has a probe already. */
+int index_probe(struct bulk *image, uint64_t at, uint32_t len,
+                int (*check)(const uint8_t *data, size_t len, struct err *err), struct err *err);
 
 #endif

@@ -2,7 +2,7 @@
 noinst_LTLIBRARIES += libread.la
 libread_la_SOURCES = \
 	restore/bundle.c restore/bundle.h restore/index.c restore/index.h restore/unpack.c restore/unpack.h \
-	restore/verify.c restore/verify.h restore/wire.c restore/wire.h
+	restore/verify.c restore/verify.h restore/vdso.c restore/vdso.h restore/wire.c restore/wire.h
 libread_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS) -pthread
 libread_la_LIBADD = libcrimg.la libimage.la libcommon.la $(PROTOBUF_C_LIBS) $(ZSTD_LIBS) $(CRYPTO_LIBS) -lpthread
 
@@ -34,7 +34,7 @@ restore_unit_cflags = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_
 restore_unit_libs = librestore.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	restore/bundle_test restore/filter_test restore/filter_tree_test restore/index_test \
-	restore/procs_test restore/serve_test restore/wire_test
+	restore/procs_test restore/serve_test restore/vdso_test restore/wire_test
 restore_bundle_test_CFLAGS = $(restore_unit_cflags)
 restore_bundle_test_LDADD = $(restore_unit_libs)
 restore_filter_test_SOURCES = restore/filter_test.c restore/sample.c restore/sample.h
@@ -49,6 +49,8 @@ restore_procs_test_CFLAGS = $(restore_unit_cflags) $(CAP_CFLAGS)
 restore_procs_test_LDADD = $(restore_unit_libs) $(CAP_LIBS)
 restore_serve_test_CFLAGS = $(restore_unit_cflags)
 restore_serve_test_LDADD = $(restore_unit_libs)
+restore_vdso_test_CFLAGS = $(restore_unit_cflags)
+restore_vdso_test_LDADD = $(restore_unit_libs)
 restore_wire_test_CFLAGS = $(restore_unit_cflags)
 restore_wire_test_LDADD = $(restore_unit_libs)
 endif

@@ -90,6 +90,26 @@ static int unpack_frame(const struct unpack *u, const struct worker *w, struct u
     return -1;
 }
 
+/* With the lock held: frames of one image are unpacked side by side. */
+static int feed_probe(const struct unpack_job *job, struct err *err)
+{
+    struct probe *p = job->image->probe;
+    const struct frame *f = job->frame;
+    uint64_t from, to;
+
+    if (!p)
+        return 0;
+    from = f->start > p->at ? f->start : p->at;
+    to = f->start + f->raw < p->at + p->len ? f->start + f->raw : p->at + p->len;
+    if (from >= to)
+        return 0;
+    memcpy(p->copy + (from - p->at), job->data + (from - f->start), (size_t)(to - from));
+    p->have += to - from;
+    if (p->have < p->len)
+        return 0;
+    return p->check(p->copy, p->len, err) < 0 ? err_prefix(err, "%s", job->image->name) : 0;
+}
+
 static void notify(struct unpack *u)
 {
     uint64_t one = 1;
@@ -132,6 +152,11 @@ static void *work(void *arg)
         if (!error && unpack_frame(u, &w, job, &err) < 0)
             error = errno ? errno : EIO;
         pthread_mutex_lock(&u->lock);
+        if (!error && feed_probe(job, &err) < 0) {
+            error = errno ? errno : EIO;
+            free(job->data);
+            job->data = NULL;
+        }
         if (error && !u->failed) {
             u->failed = error;
             u->err = err;

@@ -112,9 +112,19 @@ static void refuse(const struct err *err)
 static void submit(spank_t sp, const char *path)
 {
     struct err err = {{0}};
-    struct conf *conf = malloc(sizeof *conf);
+    struct conf *conf;
     char nonce[17];
+    bool asked;
 
+    if (submit_is_salloc(&asked)) {
+        err_set(&err,
+                "salloc --checkpoint is not supported: a batch script's own processes are what "
+                "is checkpointed; use sbatch --checkpoint");
+        if (asked)
+            refuse(&err);
+        return;
+    }
+    conf = malloc(sizeof *conf);
     if (!conf) {
         err_sys(&err, "no memory");
         refuse(&err);

@@ -173,8 +173,10 @@ int policy_facts(const struct conf *conf, const struct policy_task *t, struct fa
         return err_set(err, "jobs of root are not checkpointed");
     if (state_load(conf->state_dir, t->job, &state, err) < 0)
         return errno == ENOENT
-                   ? err_set(err, "the prolog hook has not run on this node (slurmd must "
-                                  "be restarted after the plugin was enabled)")
+                   ? err_set(err,
+                             "the prolog hook left nothing in %s on this node (slurmd must be "
+                             "restarted after the plugin was enabled; its log tells more)",
+                             conf->state_dir)
                    : -1;
     if (state.uid != t->uid) {
         errno = EPERM;

@@ -42,6 +42,12 @@ static bool is_checkpoint(const char *arg)
     return strcmp(arg, "--checkpoint") == 0 || strncmp(arg, "--checkpoint=", 13) == 0;
 }
 
+bool submit_is_salloc(bool *on_command_line)
+{
+    *on_command_line = each_argument(is_checkpoint);
+    return strcmp(program_invocation_short_name, "salloc") == 0;
+}
+
 static bool is_no_requeue(const char *arg)
 {
     return strcmp(arg, "--no-requeue") == 0;
@@ -80,6 +86,10 @@ void submit_environment(bool is_srun)
 {
     const char *spec = getenv(is_srun ? "SLURM_CHECKPOINT" : "SBATCH_CHECKPOINT");
     const char *dir = getenv(is_srun ? "SLURM_CHECKPOINT_DIR" : "SBATCH_CHECKPOINT_DIR");
+    bool asked;
+
+    if (submit_is_salloc(&asked))
+        return;
 
     if (spec && !getenv(OPTION_ENV))
         option_set_by_us = setenv(OPTION_ENV, spec, 1) == 0;

@@ -19,6 +19,10 @@ void submit_environment(bool is_srun);
 /* The option was seen (also in an #SBATCH line): as above for the output files. */
 void submit_append_output(void);
 
+/* salloc makes no batch script that could be checkpointed.  Inside a job with checkpoints it inherits the
+ * option by the environment: *on_command_line tells whether the user himself asked. */
+bool submit_is_salloc(bool *on_command_line);
+
 /* All options are known.  Refuses (-1) with what is wrong and what is allowed. */
 int submit_check(const struct conf *conf, const char *spec, const char *dir, struct err *err);
 

@@ -144,7 +144,8 @@ END
         "CR_IPTABLES=$evil/bin/iptables" "CR_IP_TOOL=$evil/bin/ip" "XDG_RUNTIME_DIR=$evil/run" \
         "OPENSSL_CONF=$evil/openssl.cnf" "OPENSSL_MODULES=$evil/openssl" "OPENSSL_ENGINES=$evil/openssl" \
         "MUNGE_SOCKET=$evil/munge.sock" "CKPT_STREAM_FD=0" "CHECKPOINT_FDS=0,1" "CHECKPOINT_PROGRAM=$evil/bin/sh" \
-        "BASH_ENV=$evil/bashenv" "TMPDIR=$evil/run" >"$evil/environment"
+        "BASH_ENV=$evil/bashenv" "TMPDIR=$evil/run" \
+        "SLURM_SPANK__SLURM_SPANK_OPTION_checkpoint_checkpoint=interval=0" >"$evil/environment" # else lost with the rest
 }
 
 rows_6_to_9() {

@@ -161,7 +161,7 @@ dies() {
 arrays() {
     local job
     job=$(submit --mem=50 --array=1-2 --output="$HOME_DIR/array.%a" -- "$fake" 0 "done" "$SCRATCH")
-    wait_until 30 grep -q ready "$HOME_DIR/array.1" "$HOME_DIR/array.2"
+    ok "both tasks of an array start" wait_until 60 both_ready
     like "an array as a whole is no job" "$(sc create "$job")" "is an array: name one task"
     like "a task of an array" "$(sc create "${job}_1")" 'gen-0000-000001'
     like "another one" "$(sc create "${job}_2")" 'gen-0000-000001'
@@ -169,6 +169,8 @@ arrays() {
     like "list knows the form" "$(sc list "${job}_2")" '^status 0$'
     run scancel "$job"
 }
+
+both_ready() { grep -q ready "$HOME_DIR/array.1" && grep -q ready "$HOME_DIR/array.2"; }
 
 others() {
     local job

@@ -5,13 +5,15 @@
  *
  *   run-helper OPTION... --do 'COMMAND;COMMAND;...' [-- PROGRAM ARG...]
  *
- * PROGRAM is started as the user in a session of its own, its output appended to --out.  Commands:
+ * PROGRAM is started as the user in a session of its own, its output appended to --out.  With --do - the
+ * commands come from standard input, one a line.  Commands:
  *   dump [stop]          checkpoint it; prints the reply as one line of key=value
  *   restore [GEN]        restore the newest generation (or exactly GEN); the result becomes the tree
  *   sleep MS             wait
  *   signal NAME          STOP, CONT, TERM, KILL or USR1 to the root of the tree; after KILL it is reaped
  *   start                start PROGRAM (done by itself at first, unless --no-start)
  *   wait MS              wait for the end of the tree's root and print its status
+ *   compress HOW         from now on, as --compress
  *   kill-helper MS       the next helper gets SIGKILL after so many milliseconds
  *   term-helper MS       ... SIGTERM
  * Exit status: 0 when every dump and restore was answered with error 0, 1 when not, 2 wrong usage.
@@ -110,23 +112,59 @@ static void set_compress(const char *v)
         o.facts.compress_level = (int)number(v + 5);
 }
 
-enum opt { USER = 256, DIR_, CRIU, HELPER_DIR, HELPER, MUNGE, JOB, EPOCH, NONCE, COMPRESS, KEEP, THREADS };
-enum opt2 { TIMEOUT = 300, MAX_SIZE, ISOLATION, OUT, DO, TARGET, NO_START, NO_CAP, USER_FACTS, KEEP_ENV };
+enum opt {
+    USER = 256,
+    DIR_,
+    CRIU,
+    HELPER_DIR,
+    HELPER,
+    MUNGE,
+    JOB,
+    EPOCH,
+    NONCE,
+    COMPRESS,
+    KEEP,
+    THREADS
+};
+enum opt2 {
+    TIMEOUT = 300,
+    MAX_SIZE,
+    ISOLATION,
+    OUT,
+    DO,
+    TARGET,
+    NO_START,
+    NO_CAP,
+    USER_FACTS,
+    KEEP_ENV
+};
 enum opt3 { BAD_FD = 350, BAD_REQUEST };
 
 static const struct option options[] = {
-    {"user", 1, 0, USER},           {"dir", 1, 0, DIR_},
-    {"criu", 1, 0, CRIU},           {"helper-dir", 1, 0, HELPER_DIR},
-    {"helper", 1, 0, HELPER},       {"munge-socket", 1, 0, MUNGE},
-    {"job", 1, 0, JOB},             {"epoch", 1, 0, EPOCH},
-    {"nonce", 1, 0, NONCE},         {"compress", 1, 0, COMPRESS},
-    {"keep", 1, 0, KEEP},           {"threads", 1, 0, THREADS},
-    {"timeout", 1, 0, TIMEOUT},     {"max-size", 1, 0, MAX_SIZE},
-    {"isolation", 1, 0, ISOLATION}, {"out", 1, 0, OUT},
-    {"do", 1, 0, DO},               {"target", 1, 0, TARGET},
-    {"no-start", 0, 0, NO_START},   {"no-cap", 0, 0, NO_CAP},
-    {"user-facts", 0, 0, USER_FACTS}, {"keep-env", 0, 0, KEEP_ENV},
-    {"bad-fd", 0, 0, BAD_FD},       {"bad-request", 0, 0, BAD_REQUEST},
+    {"user", 1, 0, USER},
+    {"dir", 1, 0, DIR_},
+    {"criu", 1, 0, CRIU},
+    {"helper-dir", 1, 0, HELPER_DIR},
+    {"helper", 1, 0, HELPER},
+    {"munge-socket", 1, 0, MUNGE},
+    {"job", 1, 0, JOB},
+    {"epoch", 1, 0, EPOCH},
+    {"nonce", 1, 0, NONCE},
+    {"compress", 1, 0, COMPRESS},
+    {"keep", 1, 0, KEEP},
+    {"threads", 1, 0, THREADS},
+    {"timeout", 1, 0, TIMEOUT},
+    {"max-size", 1, 0, MAX_SIZE},
+    {"isolation", 1, 0, ISOLATION},
+    {"out", 1, 0, OUT},
+    {"do", 1, 0, DO},
+    {"target", 1, 0, TARGET},
+    {"no-start", 0, 0, NO_START},
+    {"no-cap", 0, 0, NO_CAP},
+    {"user-facts", 0, 0, USER_FACTS},
+    {"keep-env", 0, 0, KEEP_ENV},
+    {"bad-fd", 0, 0, BAD_FD},
+    {"bad-request", 0, 0, BAD_REQUEST},
     {0, 0, 0, 0},
 };
 
@@ -478,7 +516,8 @@ static void do_signal(const char *name)
         const char *name;
         int sig;
     } table[] = {
-        {"STOP", SIGSTOP}, {"CONT", SIGCONT}, {"TERM", SIGTERM}, {"KILL", SIGKILL}, {"USR1", SIGUSR1},
+        {"STOP", SIGSTOP}, {"CONT", SIGCONT}, {"TERM", SIGTERM},
+        {"KILL", SIGKILL}, {"USR1", SIGUSR1},
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
@@ -490,6 +529,13 @@ static void do_signal(const char *name)
             return;
         }
     usage("unknown signal");
+}
+
+static void do_compress(const char *how)
+{
+    set_compress(how);
+    io_close(&facts_fd);
+    make_facts();
 }
 
 static void command(char *line)
@@ -512,6 +558,8 @@ static void command(char *line)
         do_signal(arg);
     else if (!strcmp(line, "start"))
         start();
+    else if (!strcmp(line, "compress"))
+        do_compress(arg);
     else if (!strcmp(line, "kill-helper") || !strcmp(line, "term-helper")) {
         kill_signal = *line == 'k' ? SIGKILL : SIGTERM;
         kill_after = (int)number(arg);
@@ -519,10 +567,29 @@ static void command(char *line)
         usage("unknown command");
 }
 
+static void commands_from_input(void)
+{
+    char *line = NULL;
+    size_t room = 0;
+
+    while (getline(&line, &room, stdin) >= 0) {
+        line[strcspn(line, "\n")] = '\0';
+        command(line);
+    }
+    free(line);
+}
+
+static void commands_from_option(void)
+{
+    char *script = strdup(o.script), *save = NULL;
+
+    for (char *line = strtok_r(script, ";", &save); line; line = strtok_r(NULL, ";", &save))
+        command(line);
+    free(script);
+}
+
 int main(int argc, char **argv)
 {
-    char *save = NULL, *script;
-
     parse(argc, argv);
     if (geteuid() != 0)
         usage("needs root");
@@ -531,9 +598,9 @@ int main(int argc, char **argv)
     make_facts();
     if (o.program[0] && !o.no_start)
         start();
-    script = strdup(o.script);
-    for (char *line = strtok_r(script, ";", &save); line; line = strtok_r(NULL, ";", &save))
-        command(line);
-    free(script);
+    if (!strcmp(o.script, "-"))
+        commands_from_input();
+    else
+        commands_from_option();
     return failed;
 }

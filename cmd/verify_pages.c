@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/verify_pages.h"
+
+#include "restore/unpack.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define THREADS_MOST 8
+#define TICK_MS 100
+
+static unsigned threads(void)
+{
+    cpu_set_t set;
+    int n = 1;
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        n = CPU_COUNT(&set) < THREADS_MOST ? CPU_COUNT(&set) : THREADS_MOST;
+    return n > 0 ? (unsigned)n : 1;
+}
+
+/* Which image a frame belongs to: the index has it the other way round. */
+static const struct bulk **owners(const struct index *ix)
+{
+    const struct bulk **owner =
+        calloc(ix->nframes ? ix->nframes : 1, sizeof(const struct bulk *));
+
+    for (size_t i = 0; owner && i < ix->nimages; i++)
+        for (uint32_t f = ix->images[i].first; f != INDEX_NONE; f = ix->frames[f].next)
+            owner[f] = &ix->images[i];
+    return owner;
+}
+
+/* A window of frames on their way through the pool. */
+struct window {
+    const struct checkpoint *c;
+    const struct bulk **owner;
+    struct unpack *unpack;
+    struct unpack_job *jobs;
+    size_t njobs, next; /* the frame to be handed out next */
+    uint64_t done;
+};
+
+/* Take what is finished and hand out the next ones; false when all is done. */
+static bool refill(struct window *w)
+{
+    bool busy = false;
+
+    for (size_t i = 0; i < w->njobs; i++) {
+        struct unpack_job *j = &w->jobs[i];
+
+        if (j->frame && j->done) {
+            w->done += j->frame->stored;
+            free(j->data);
+            j->data = NULL;
+            j->frame = NULL;
+        }
+        if (!j->frame && w->next < w->c->ix.nframes) {
+            j->image = w->owner[w->next];
+            j->frame = &w->c->ix.frames[w->next++];
+            unpack_submit(w->unpack, j);
+        }
+        busy = busy || j->frame;
+    }
+    return busy;
+}
+
+static int pump(struct window *w, verify_pages_tick *tick, void *arg, struct err *err)
+{
+    struct pollfd event = {.fd = unpack_eventfd(w->unpack), .events = POLLIN};
+
+    while (refill(w)) {
+        if (poll(&event, 1, TICK_MS) < 0 && errno != EINTR)
+            return err_sys(err, "poll");
+        if (event.revents && unpack_collect(w->unpack, err) < 0)
+            return -1;
+        if (tick)
+            tick(w->done, arg);
+    }
+    return 0;
+}
+
+int verify_pages(const struct checkpoint *c, verify_pages_tick *tick, void *arg, struct err *err)
+{
+    const unsigned n = threads();
+    struct window w = {.c = c, .owner = owners(&c->ix), .njobs = 2 * (size_t)n};
+    int rc = -1;
+
+    w.jobs = calloc(w.njobs, sizeof *w.jobs);
+    if (!w.owner || !w.jobs)
+        err_sys(err, "no memory");
+    else
+        w.unpack = unpack_create(c->pagesfd, strcmp(c->m.compress, "none") != 0, n, err);
+    if (w.unpack)
+        rc = pump(&w, tick, arg, err);
+    if (!unpack_destroy(w.unpack))
+        return -1; /* a thread hangs in the kernel with what it uses */
+    for (size_t i = 0; w.jobs && i < w.njobs; i++)
+        free(w.jobs[i].data);
+    free(w.jobs);
+    free(w.owner);
+    return rc;
+}
+
+int verify_whole(int taskfd, struct gendir_id id, const struct facts *f, verify_pages_tick *tick,
+                 void *arg, uint64_t *bytes, struct err *err)
+{
+    struct checkpoint c;
+    int rc;
+
+    *bytes = 0;
+    if (verify_open(taskfd, id, f, &c, err) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof c.m.parts / sizeof c.m.parts[0]; i++)
+        *bytes += c.m.parts[i].bytes;
+    rc = verify_pages(&c, tick, arg, err);
+    verify_close(&c);
+    return rc;
+}
