@@ -19,6 +19,7 @@
 
 #define STREAM_NAME "3" /* helper_fds_place() starts there */
 #define DRAIN_NAME "4"  /* CRIURUN_FIRST_FD */
+#define ENV_MAX 8
 #define STDOUT_MAX 16384u
 #define GO_MAGIC 0x6f676f67u
 
@@ -256,12 +257,9 @@ struct criurun *criurun_prepare(const struct criurun_opts *opts, struct err *err
     struct launch l = {.criu = opts->criu, .nfds = 1, .go = -1, .out = -1, .log = -1, .fds = {-1}};
     const char *argv[CRIURUN_ARGS_MAX];
     char plugins[PATH_MAX], shim[PATH_MAX], preload[PATH_MAX + 16];
-    const char *envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                          "LC_ALL=C",
-                          "CKPT_STREAM_FD=" STREAM_NAME,
-                          preload,
-                          NULL,
-                          NULL};
+    const char *envp[ENV_MAX + 1] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+                                     "CKPT_STREAM_FD=" STREAM_NAME, preload};
+    size_t nenv = 4;
     struct criurun *r;
     int rc;
 
@@ -278,9 +276,9 @@ struct criurun *criurun_prepare(const struct criurun_opts *opts, struct err *err
     }
     snprintf(preload, sizeof preload, "LD_PRELOAD=%s", shim);
     if (!strcmp(opts->args[0], "dump")) {
-        envp[4] = "CKPT_OOM=1"; /* see criu-shim.c */
+        envp[nenv++] = "CKPT_OOM=1"; /* see criu-shim.c */
         if (opts->drain)
-            envp[5] = "CKPT_DRAIN_FD=" DRAIN_NAME; /* see criu-plugin.c */
+            envp[nenv++] = "CKPT_DRAIN_FD=" DRAIN_NAME; /* see criu-plugin.c */
         l.own_group = true;
     }
     if (helper_path_trusted(opts->criu, "criu", err) < 0 ||

@@ -48,10 +48,10 @@ static int play_criu(int argc, char **argv)
     printf("args=");
     for (int i = 0; i < argc; i++)
         printf("%s ", argv[i]);
-    printf("\nambient=%d\nsecret=%s\npreload=%s\nextra=%d\nfourth=%d\n",
+    printf("\nambient=%d\nsecret=%s\npreload=%s\nextra=%d\nfourth=%d\ndrain=%s\n",
            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_NUMBER, 0, 0),
            getenv("SECRET") ? "seen" : "none", getenv("LD_PRELOAD") ? "seen" : "none", extra,
-           is_open(4));
+           is_open(4), getenv("CKPT_DRAIN_FD") ? getenv("CKPT_DRAIN_FD") : "none");
     fprintf(stderr, "Error (fake.c:1): something\n");
     /* other names go to the kernel, and a second time there is none */
     strcpy(addr.sun_path, "/nowhere/else");
@@ -123,8 +123,12 @@ static void need_stage(void)
 static struct criurun *prepare(const char *verb, const int *fds, int nfds)
 {
     const char *args[] = {verb, "-t", "4711", NULL};
-    struct criurun_opts o = {
-        .criu = self, .helper_dir = helpers, .args = args, .fds = fds, .nfds = nfds};
+    struct criurun_opts o = {.criu = self,
+                             .helper_dir = helpers,
+                             .args = args,
+                             .fds = fds,
+                             .nfds = nfds,
+                             .drain = nfds > 0};
     struct err e = {""};
     struct criurun *r = criurun_prepare(&o, &e);
 
@@ -210,7 +214,7 @@ static void runs(void **state)
         strstr(out, "args=criu dump --no-default-config --unprivileged --stream -D / -W / -L"));
     assert_non_null(strstr(out, " -t 4711 \n"));
     assert_non_null(strstr(out, "ambient=1\n"));
-    assert_non_null(strstr(out, "secret=none\npreload=none\nextra=0\nfourth=1\n"));
+    assert_non_null(strstr(out, "secret=none\npreload=none\nextra=0\nfourth=1\ndrain=4\n"));
     assert_non_null(strstr(out, "elsewhere=1\nstream=0\nsecond=1\n"));
     criurun_explain(r, why, sizeof why);
     assert_string_equal(why, "CRIU: something");

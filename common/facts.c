@@ -132,6 +132,7 @@ static void number_put(const struct row *row, struct facts *f, uint64_t v)
 
 static int row_set(const struct row *row, struct facts *f, const char *value, struct err *err)
 {
+    bool number = *value >= '0' && *value <= '9';
     unsigned long long v;
     char *end;
 
@@ -144,8 +145,9 @@ static int row_set(const struct row *row, struct facts *f, const char *value, st
         return 0;
     }
     errno = 0;
-    v = *value >= '0' && *value <= '9' ? strtoull(value, &end, 10) : (errno = EINVAL, 0);
-    if (errno || *end || v < row->min || v > row->max || (row->size == 4 && v > UINT32_MAX)) {
+    v = number ? strtoull(value, &end, 10) : 0;
+    if (!number || errno || *end || v < row->min || v > row->max ||
+        (row->size == 4 && v > UINT32_MAX)) {
         errno = EINVAL;
         return err_set(err, "facts: bad value of %s", row->key);
     }

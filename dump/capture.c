@@ -2,9 +2,9 @@
 #include "dump/capture.h"
 
 #include "common/crimg.h"
-#include "common/criu.pb-c.h"
 #include "common/io.h"
 #include "common/manifest.h"
+#include "dump/requests.h"
 #include "dump/target.h"
 
 #include <errno.h>
@@ -17,8 +17,7 @@
 #include <unistd.h>
 
 #define PIPE_BYTES (1 << 20)
-#define REQUEST_MAX 512u /* of the message; a name has at most CRIMG_NAME_MAX bytes */
-#define OPEN_MAX 4096u   /* pipes at once */
+#define OPEN_MAX 4096u /* pipes at once */
 
 enum { AT_RUN = 0, AT_STREAM = CRIURUN_NFDS, AT_DRAIN, AT_PACK, AT_CANCEL, AT_RESULT, AT_PIPES };
 
@@ -31,25 +30,17 @@ struct flow {
     struct pack_frame *frame; /* being filled; NULL: a new one is needed.  Neither: dropped */
 };
 
-/* Reads on the socket stop at the byte that carries a descriptor, so requests are taken piecewise. */
-enum stage { LENGTH, MESSAGE, DESCRIPTOR };
-
 struct capture {
     const struct capture_opts *o;
-    int stream;
-    enum stage stage;
-    uint8_t buf[REQUEST_MAX];
-    size_t have, want;
-    char name[CRIMG_NAME_MAX + 1];
+    struct requests requests;
     struct flow *flows;
     size_t n, room;
     struct pollfd *fds;
     uint8_t *scratch;
-    bool starving;  /* a bulk image waits for a frame */
-    bool deaf;      /* nothing will come from CRIU's plugin any more */
-    bool draining;  /* CRIU waits for the pipes to be empty */
-    bool drained;   /* and was told that they are */
-    bool truncated; /* the stream ended inside a request */
+    bool starving; /* a bulk image waits for a frame */
+    bool deaf;     /* nothing will come from CRIU's plugin any more */
+    bool draining; /* CRIU waits for the pipes to be empty */
+    bool drained;  /* and was told that they are */
 };
 
 int64_t capture_now_ms(void)
@@ -89,7 +80,7 @@ static int open_flow(struct capture *c, int fd, struct err *err)
     struct flow f = {.fd = fd};
     struct crimg_name parsed;
 
-    memcpy(f.name, c->name, sizeof f.name);
+    memcpy(f.name, c->requests.name, sizeof f.name);
     if (crimg_parse_name(f.name, &parsed)) {
         f.bulk = parsed.kind == CRIMG_BULK;
         if (!f.bulk) {
@@ -112,108 +103,16 @@ static int open_flow(struct capture *c, int fd, struct err *err)
     return 0;
 }
 
-static void expect(struct capture *c, enum stage stage, size_t bytes)
+static int serve_stream(struct capture *c, struct err *err)
 {
-    c->stage = stage;
-    c->have = 0;
-    c->want = bytes;
-}
+    int fd, rc;
 
-static int take_name(struct capture *c, struct err *err)
-{
-    ImgStreamerRequestEntry *e = img_streamer_request_entry__unpack(NULL, c->want, c->buf);
-    size_t len = e ? strlen(e->filename) : 0;
-    bool ok = e && len > 0 && len <= CRIMG_NAME_MAX;
-
-    if (ok)
-        memcpy(c->name, e->filename, len + 1);
-    else
-        errno = EBADMSG, err_set(err, "CRIU's request cannot be read");
-    if (e)
-        img_streamer_request_entry__free_unpacked(e, NULL);
-    return ok ? 0 : -1;
-}
-
-static int take_piece(struct capture *c, int fd, struct err *err)
-{
-    uint32_t len;
-
-    switch (c->stage) {
-    case LENGTH:
-        len = crimg_get32(c->buf);
-        if (len == 0 || len > REQUEST_MAX) {
-            errno = EBADMSG;
-            return err_set(err, "CRIU's request has %u bytes", len);
-        }
-        expect(c, MESSAGE, len);
-        return 0;
-    case MESSAGE:
-        if (take_name(c, err) < 0)
-            return -1;
-        expect(c, DESCRIPTOR, 1);
-        return 0;
-    default:
-        if (fd < 0) {
-            errno = EBADMSG;
-            return err_set(err, "CRIU sent no descriptor for %s", c->name);
-        }
+    while ((rc = requests_next(&c->requests, &fd, err)) == 1)
         if (grow_flows(c, err) < 0 || open_flow(c, fd, err) < 0) {
             io_close(&fd);
             return -1;
         }
-        expect(c, LENGTH, 4);
-        return 0;
-    }
-}
-
-/* One recvmsg; *fd is a descriptor that came along, or -1. */
-static ssize_t receive(struct capture *c, int *fd)
-{
-    union {
-        char buf[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec iov = {c->buf + c->have, c->want - c->have};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    struct cmsghdr *cmsg;
-    ssize_t n;
-
-    msg.msg_control = control.buf;
-    msg.msg_controllen = sizeof control.buf;
-    do
-        n = recvmsg(c->stream, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    *fd = -1;
-    cmsg = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
-    if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
-        cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(fd, CMSG_DATA(cmsg), sizeof(int));
-    return n;
-}
-
-static int serve_stream(struct capture *c, struct err *err)
-{
-    for (;;) {
-        int fd;
-        ssize_t n = receive(c, &fd);
-
-        if (n < 0)
-            return errno == EAGAIN ? 0 : err_sys(err, "CRIU's stream");
-        if (n == 0) {
-            /* Mostly criu has failed, and its exit status and log tell more. */
-            c->truncated = c->stage != LENGTH || c->have != 0;
-            io_close(&c->stream);
-            return 0;
-        }
-        c->have += (size_t)n;
-        if (fd >= 0 && c->stage != DESCRIPTOR) {
-            io_close(&fd);
-            errno = EBADMSG;
-            return err_set(err, "CRIU sent a descriptor out of turn");
-        }
-        if (c->have == c->want && take_piece(c, fd, err) < 0)
-            return -1;
-    }
+    return rc;
 }
 
 static void submit(struct capture *c, struct flow *f)
@@ -335,13 +234,9 @@ static bool pipes_empty(const struct capture *c)
  * all pipes. */
 static int answer_plugin(struct capture *c, struct err *err)
 {
-    int bytes;
-
-    if (!c->draining || c->drained || !pipes_empty(c))
+    if (!c->draining || c->drained || !pipes_empty(c) || !requests_idle(&c->requests))
         return 0;
-    if (c->stream < 0 || ioctl(c->stream, FIONREAD, &bytes) < 0 || bytes > 0)
-        return 0;
-    if (c->stage != LENGTH || c->have != 0) {
+    if (requests_inside(&c->requests)) {
         errno = EBADMSG;
         return err_set(err, "CRIU waits in the middle of a request");
     }
@@ -377,7 +272,7 @@ static int wait_events(struct capture *c, struct err *err)
     int64_t left = c->o->deadline - capture_now_ms();
 
     criurun_pollfds(c->o->run, c->fds + AT_RUN);
-    c->fds[AT_STREAM] = (struct pollfd){.fd = c->stream, .events = POLLIN};
+    c->fds[AT_STREAM] = (struct pollfd){.fd = c->requests.sock, .events = POLLIN};
     c->fds[AT_DRAIN] = (struct pollfd){.fd = c->deaf ? -1 : c->o->drain_fd, .events = POLLIN};
     c->fds[AT_PACK] = (struct pollfd){.fd = pack_eventfd(c->o->pack), .events = POLLIN};
     c->fds[AT_CANCEL] = (struct pollfd){.fd = c->o->cancel_fd, .events = POLLIN};
@@ -412,7 +307,7 @@ static int turn(struct capture *c, struct err *err)
     /* The plugin's byte before the stream: what was requested before it is then seen below. */
     if (c->fds[AT_DRAIN].revents && hear_plugin(c, err) < 0)
         return -1;
-    if (c->stream >= 0 && serve_stream(c, err) < 0)
+    if (serve_stream(c, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++)
         if (c->fds[AT_PIPES + i].revents && serve_flow(c, &c->flows[i], err) < 0)
@@ -420,7 +315,7 @@ static int turn(struct capture *c, struct err *err)
     drop_ended(c);
     if (answer_plugin(c, err) < 0)
         return -1;
-    return ended && c->n == 0 && c->stream < 0;
+    return ended && c->n == 0 && c->requests.sock < 0;
 }
 
 static int criu_result(const struct capture *c, struct err *err)
@@ -429,7 +324,7 @@ static int criu_result(const struct capture *c, struct err *err)
     char why[384];
 
     if (criurun_exit_status(run) == 0) {
-        if (c->truncated) {
+        if (requests_inside(&c->requests)) {
             errno = EBADMSG;
             return err_set(err, "CRIU's stream ended inside a request");
         }
@@ -449,7 +344,7 @@ static void close_all(struct capture *c)
 {
     int saved = errno;
 
-    io_close(&c->stream);
+    requests_close(&c->requests);
     (void)shutdown(c->o->drain_fd, SHUT_RDWR);
     for (size_t i = 0; i < c->n; i++) {
         struct flow *f = &c->flows[i];
@@ -486,15 +381,14 @@ static void end_criu(struct criurun *run, struct err *err)
 
 int capture_run(const struct capture_opts *opts, struct err *err)
 {
-    struct capture c = {.o = opts, .stream = -1};
+    struct capture c = {.o = opts};
     int rc = -1;
 
-    c.stream = criurun_take_stream(opts->run);
+    requests_init(&c.requests, criurun_take_stream(opts->run));
     c.scratch = malloc(MANIFEST_FRAME_MAX);
     if (!c.scratch || grow_flows(&c, NULL) < 0) {
         err_sys(err, "capture");
     } else {
-        expect(&c, LENGTH, 4);
         do
             rc = turn(&c, err);
         while (rc == 0);

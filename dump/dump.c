@@ -365,12 +365,10 @@ static int unprivileged_part(struct dump *d, struct err *err)
     return 0;
 }
 
+/* Of the last failure only: a job may run for months. */
 static void save_log(const struct dump *d)
 {
-    char name[64];
-
-    snprintf(name, sizeof name, "dump-%s.log", d->gen.name);
-    (void)criurun_save_log(d->run, d->gen.taskfd, name, NULL);
+    (void)criurun_save_log(d->run, d->gen.taskfd, "dump.log", NULL);
 }
 
 static void run(struct dump *d, struct err *err)

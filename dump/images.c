@@ -320,7 +320,7 @@ static int take_entry(const struct images *im, const uint8_t *msg, size_t len,
     proc->nthreads = (uint32_t)e->n_threads;
     size = e->n_threads * sizeof *proc->threads;
     proc->threads = malloc(size ? size : 1);
-    if (proc->threads)
+    if (proc->threads && size > 0)
         memcpy(proc->threads, e->threads, size);
     pstree_entry__free_unpacked(e, NULL);
     if (!proc->threads)
@@ -393,7 +393,7 @@ int images_processes(const struct images *im, struct manifest_process **list, si
         int saved = errno;
 
         for (size_t i = 0; i < p.n; i++)
-            free(p.list[i].threads);
+            free(p.list[i].threads); /* NOLINT(clang-analyzer-core.CallAndMessage): take_entry */
         free(p.list);
         free(p.states);
         errno = saved;

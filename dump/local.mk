@@ -6,10 +6,11 @@ dump_dump_LDADD = libdump.la libcriurun.la libcrimg.la libimage.la libhelper.la 
 noinst_LTLIBRARIES += libdump.la
 libdump_la_SOURCES = \
 	dump/capture.c dump/capture.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
-	dump/pack.c dump/pack.h dump/target.c dump/target.h dump/watchdog.c dump/watchdog.h
+	dump/pack.c dump/pack.h dump/requests.c dump/requests.h \
+	dump/target.c dump/target.h dump/watchdog.c dump/watchdog.h
 libdump_la_CFLAGS = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS)
 libdump_la_LIBADD = $(ZSTD_LIBS) $(CRYPTO_LIBS) $(PROTOBUF_C_LIBS) -lpthread
-dump/libdump_la-capture.lo dump/libdump_la-images.lo: common/criu.pb-c.h
+dump/libdump_la-images.lo dump/libdump_la-requests.lo: common/criu.pb-c.h
 
 # Preloaded into criu, and its plugin: they run in criu's process, which a sanitizer's runtime would break.
 helper_LTLIBRARIES += criu-shim.la
@@ -24,7 +25,8 @@ ckpt_criu_la_LDFLAGS = $(HARDEN_LDFLAGS) -module -avoid-version -shared
 
 # Runs a helper as the keeper does, without Slurm: for the system tests.
 noinst_PROGRAMS += t/helpers/run-helper
-t_helpers_run_helper_SOURCES = t/helpers/run-helper.c
+t_helpers_run_helper_SOURCES = \
+	t/helpers/run-helper.c t/helpers/run-options.c t/helpers/run-options.h
 t_helpers_run_helper_LDADD = libimage.la libhelper.la libcommon.la $(CAP_LIBS)
 
 if HAVE_CMOCKA
@@ -40,6 +42,7 @@ common_criurun_test_LDADD = libcriurun.la $(CMOCKA_LIBS)
 EXTRA_common_criurun_test_DEPENDENCIES = criu-shim.la
 common_criuwhy_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 common_criuwhy_test_LDADD = libcriurun.la $(CMOCKA_LIBS)
+dump_capture_test_SOURCES = dump/capture_test.c dump/capture_sample.c dump/capture_sample.h
 dump_capture_test_CFLAGS = $(dump_unit_cflags)
 dump_capture_test_LDADD = $(dump_unit_libs)
 dump_images_test_CFLAGS = $(dump_unit_cflags)
@@ -50,5 +53,5 @@ dump_target_test_CFLAGS = $(dump_unit_cflags)
 dump_target_test_LDADD = $(dump_unit_libs)
 dump_watchdog_test_CFLAGS = $(dump_unit_cflags)
 dump_watchdog_test_LDADD = $(dump_unit_libs) libcriurun.la
-dump/capture_test-capture_test.$(OBJEXT) dump/images_test-images_test.$(OBJEXT): common/criu.pb-c.h
+dump/capture_test-capture_sample.$(OBJEXT) dump/images_test-images_test.$(OBJEXT): common/criu.pb-c.h
 endif

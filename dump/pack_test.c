@@ -180,6 +180,7 @@ static void tells_when_idle(void **state)
         last = f;
     }
     assert_true(idle);
+    assert_non_null(last);
     /* an empty frame is given back at once */
     last->len = 0;
     pack_submit(p, last);

@@ -107,12 +107,14 @@ static int drive(struct attempt *a, struct serve *s, struct err *err)
 static int judge_criu(const struct attempt *a, struct err *err)
 {
     const int status = criurun_exit_status(a->run);
+    /* What the plugin has killed may look like success to CRIU. */
+    const bool refused = strstr(criurun_log(a->run, NULL), "Error (ckpt-restore)") != NULL;
     char text[400];
 
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && !refused)
         return 0;
     criurun_explain(a->run, text, sizeof text);
-    errno = strstr(text, "Can't fork for") ? EBUSY : EIO;
+    errno = refused ? EPERM : strstr(text, "Can't fork for") ? EBUSY : EIO;
     return err_set(err, "%s", text);
 }
 

@@ -251,14 +251,14 @@ void bundle_free(struct bundle *b)
     errno = saved;
 }
 
+static int find(const void *name, const void *image)
+{
+    return strcmp(name, ((const struct image *)image)->name);
+}
+
 struct image *bundle_find(const struct bundle *b, const char *name)
 {
-    struct image key;
-
-    if (b->n == 0 || strlen(name) >= sizeof key.name)
-        return NULL;
-    memcpy(key.name, name, strlen(name) + 1);
-    return bsearch(&key, b->images, b->n, sizeof *b->images, by_name);
+    return b->n ? bsearch(name, b->images, b->n, sizeof *b->images, find) : NULL;
 }
 
 struct image *bundle_find_id(const struct bundle *b, const char *prefix, uint64_t id)

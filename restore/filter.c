@@ -64,9 +64,9 @@ ProtobufCMessage *filter_decode_one(struct filter *f, const struct image *im,
     size_t len, more_len;
     int rc;
 
-    rc = crimg_open(&it, &im->parsed, im->data, im->len, f->err);
-    if (rc == 0)
-        rc = crimg_next(&it, &data, &len, f->err);
+    rc = crimg_open(&it, &im->parsed, im->data, im->len, f->err) < 0
+             ? -1
+             : crimg_next(&it, &data, &len, f->err);
     if (rc <= 0) {
         if (rc == 0)
             filter_refuse(f, im, EBADMSG, "empty");

@@ -33,8 +33,10 @@ if HAVE_CMOCKA
 restore_unit_cflags = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 restore_unit_libs = librestore.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
-	restore/bundle_test restore/filter_test restore/filter_tree_test restore/index_test \
+	common/crimg_test restore/bundle_test restore/filter_test restore/filter_tree_test restore/index_test \
 	restore/procs_test restore/serve_test restore/vdso_test restore/wire_test
+common_crimg_test_CFLAGS = $(restore_unit_cflags)
+common_crimg_test_LDADD = $(restore_unit_libs)
 restore_bundle_test_CFLAGS = $(restore_unit_cflags)
 restore_bundle_test_LDADD = $(restore_unit_libs)
 restore_filter_test_SOURCES = restore/filter_test.c restore/sample.c restore/sample.h

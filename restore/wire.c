@@ -86,7 +86,7 @@ static int check_packed(const struct cursor *c, const ProtobufCFieldDescriptor *
 
 static int check_lengthy(struct cursor *c, const ProtobufCFieldDescriptor *f)
 {
-    uint64_t len;
+    uint64_t len = 0;
     int rc = 0;
 
     if (get_varint(c, &len) < 0)

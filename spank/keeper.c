@@ -3,6 +3,7 @@
 
 #include "common/helper.h"
 #include "common/io.h"
+#include "spank/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,19 +91,19 @@ static ssize_t receive(struct proto_request *r, int *fd, bool *bad)
         return n;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
         size_t count;
-        int fds[8];
 
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
+        /* As many as fit the buffer have been installed, whatever we hoped for. */
         count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        if (count > 8)
-            count = 8;
-        memcpy(fds, CMSG_DATA(c), count * sizeof(int));
         for (size_t i = 0; i < count; i++) {
-            if (*fd < 0 && count == 1)
-                *fd = fds[i];
-            else {
-                close(fds[i]);
+            int got;
+
+            memcpy(&got, CMSG_DATA(c) + i * sizeof got, sizeof got);
+            if (*fd < 0 && count == 1) {
+                *fd = got;
+            } else {
+                close(got);
                 *bad = true;
             }
         }
@@ -230,10 +231,14 @@ static void reap(struct keeper *k)
     if (k->run.pid > 0 && waitpid(k->run.pid, &status, WNOHANG) == k->run.pid) {
         keeper_run_kill(&k->run, SIGKILL); /* what is left of its group */
         keeper_run_finish(&k->run, status, &reply);
-        if (reply.verb == PROTO_RESTORE && reply.error == 0)
+        if (reply.verb == PROTO_RESTORE && reply.error == 0) {
             finish_restore(k, &reply);
-        else
+        } else {
+            /* A restore that was killed could not clear up after itself: what it left came to us. */
+            if (reply.verb == PROTO_RESTORE)
+                tree_kill_own(50);
             send_reply(&reply, -1);
+        }
     }
     for (;;) {
         siginfo_t info = {0};

@@ -71,7 +71,7 @@ int launch_prepare(const struct conf *conf, const struct policy_task *task, stru
         if (nsroot_enter(&launch.ns, &why) < 0) {
             bool lost = errno == ENOTRECOVERABLE;
 
-            if (lost || !conf->allow_host) {
+            if (lost || !policy_host_allowed(conf, f->user)) {
                 errno = lost ? ENOTRECOVERABLE : EPERM;
                 return err_set(err, "isolation=private: %s", why.text);
             }
@@ -178,6 +178,11 @@ int launch_start(spank_t sp, struct err *err)
         dprintf(STDERR_FILENO, "checkpoint: %s\n", launch.note);
     rc = start(sp, pair, go, err);
     saved = errno;
+    if (rc == 0) /* for the auditor: slurmd's log, or syslog as the site has it */
+        slurm_info(
+            "checkpoint: CAP_CHECKPOINT_RESTORE to the keeper of job %u, uid %u, isolation=%s",
+            launch.facts.job, (unsigned)launch.facts.uid,
+            launch.facts.isolation == ISOLATION_PRIVATE ? "private" : "host");
     launch_clear_bit();
     io_close(&go[0]);
     io_close(&go[1]); /* without the byte the first child stays a plain init, or ends */

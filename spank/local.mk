@@ -11,7 +11,7 @@ checkpoint_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 checkpoint_la_LIBADD = libhelper.la $(CAP_LIBS) -ldl
 
 helper_PROGRAMS += keeper shepherd ckpt-init
-keeper_SOURCES = spank/keeper.c spank/keeper.h spank/keeper_run.c
+keeper_SOURCES = spank/keeper.c spank/keeper.h spank/keeper_run.c spank/tree.c spank/tree.h
 keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 
 shepherd_SOURCES = \

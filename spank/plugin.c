@@ -12,6 +12,7 @@
 #include "spank/submit.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <slurm/slurm.h>
 #include <slurm/spank.h>
 #include <stdio.h>
@@ -50,30 +51,30 @@ static int keep_argument(char **where, const char *value)
     return 0;
 }
 
-static int option_checkpoint(int val, const char *optarg, int remote)
+static int option_checkpoint(int val, const char *value, int remote)
 {
     struct err err = {{0}};
     struct spec s;
 
     (void)val;
     /* A bare option is NULL here, "" in a batch step and "(null)" in an inner srun. */
-    if (optarg && strcmp(optarg, "(null)") == 0)
-        optarg = "";
-    if (!remote && spec_parse(optarg, &s, &err) < 0) {
+    if (value && strcmp(value, "(null)") == 0)
+        value = "";
+    if (!remote && spec_parse(value, &s, &err) < 0) {
         slurm_error("--checkpoint: %s", err.text);
         return -1;
     }
     if (!remote && spank_context() == S_CTX_ALLOCATOR)
         submit_append_output();
     options.asked = true;
-    return keep_argument(&options.spec, optarg);
+    return keep_argument(&options.spec, value);
 }
 
-static int option_dir(int val, const char *optarg, int remote)
+static int option_dir(int val, const char *value, int remote)
 {
     (void)val;
     (void)remote;
-    return keep_argument(&options.dir, optarg);
+    return keep_argument(&options.dir, value);
 }
 
 static struct spank_option spank_option_table[] = {
@@ -153,6 +154,25 @@ static void srun_notice(void)
     exit(1);
 }
 
+static struct {
+    char name[64], home[PATH_MAX];
+} user;
+
+/* Here, in slurmstepd itself, and not in the task: that is a fork of a process with threads, which may hold
+ * the locks of the name service. */
+static void look_up_user(spank_t sp)
+{
+    struct passwd pw, *found = NULL;
+    char buf[16384];
+    uid_t uid = 0;
+
+    if (spank_get_item(sp, S_JOB_UID, &uid) != ESPANK_SUCCESS ||
+        getpwuid_r(uid, &pw, buf, sizeof buf, &found) != 0 || !found)
+        return;
+    snprintf(user.name, sizeof user.name, "%s", pw.pw_name);
+    snprintf(user.home, sizeof user.home, "%s", pw.pw_dir);
+}
+
 int slurm_spank_init_post_opt(spank_t sp, int ac, char **av)
 {
     spank_context_t context = spank_context();
@@ -163,6 +183,8 @@ int slurm_spank_init_post_opt(spank_t sp, int ac, char **av)
         srun_notice();
     if (context == S_CTX_ALLOCATOR || context == S_CTX_LOCAL)
         submit_finish();
+    if (context == S_CTX_REMOTE && options.asked)
+        look_up_user(sp);
     return ESPANK_SUCCESS;
 }
 
@@ -260,7 +282,8 @@ static void stop_if_unrecoverable(void)
 
 static void describe_task(spank_t sp, struct policy_task *task)
 {
-    *task = (struct policy_task){.spec = options.spec, .dir = options.dir};
+    *task = (struct policy_task){
+        .user = user.name, .home = user.home, .spec = options.spec, .dir = options.dir};
     spank_get_item(sp, S_JOB_ID, &task->job);
     spank_get_item(sp, S_JOB_UID, &task->uid);
     spank_get_item(sp, S_JOB_GID, &task->gid);

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,11 @@ static bool in_list(const char *list, const char *name)
             return true;
     }
     return false;
+}
+
+bool policy_host_allowed(const struct conf *conf, const char *user)
+{
+    return conf->allow_host && (!conf->host_users[0] || in_list(conf->host_users, user));
 }
 
 int policy_spec(const struct conf *conf, const char *user, const char *text, struct spec *s,
@@ -92,47 +96,53 @@ static int canonical(char *to, const char *from, const char *what, struct err *e
     return 0;
 }
 
+static int directory(const struct conf *conf, const struct policy_task *t, struct facts *f,
+                     struct err *err)
+{
+    bool own = t->dir && *t->dir;
+
+    if (!own && !conf->dir[0]) {
+        errno = ENOENT;
+        return err_set(err, "this site sets no Dir in checkpoint.conf: give --checkpoint-dir=DIR");
+    }
+    if (conf_expand_dir(own ? t->dir : conf->dir, f->user, t->uid, t->home, f->cluster, f->dir,
+                        err) < 0)
+        return err_prefix(err, "%s", own ? "--checkpoint-dir" : "Dir in checkpoint.conf");
+    return 0;
+}
+
+static int isolation(const struct conf *conf, struct facts *f, struct err *err)
+{
+    if (f->isolation == ISOLATION_PRIVATE || policy_host_allowed(conf, f->user))
+        return 0;
+    if (!conf->allow_private) {
+        errno = EPERM;
+        return err_set(err, "user %s may not have isolation=host, and nothing else is allowed here",
+                       f->user);
+    }
+    f->isolation = ISOLATION_PRIVATE;
+    return 0;
+}
+
 static int user_part(const struct conf *conf, const struct policy_task *t, struct facts *f,
                      struct err *err)
 {
-    struct passwd pw, *found = NULL;
-    char *buf = malloc(65536);
     struct spec s;
-    int rc = -1;
 
-    if (!buf)
-        return err_sys(err, "no memory");
-    if ((errno = getpwuid_r(t->uid, &pw, buf, 65536, &found)) != 0 || !found) {
-        errno = errno ? errno : ENOENT;
-        err_sys(err, "user id %u is not known on this node", t->uid);
-        goto out;
-    }
-    if (copy_text(f->user, sizeof f->user, pw.pw_name, "the user's name", err) < 0 ||
-        policy_spec(conf, pw.pw_name, t->spec, &s, err) < 0)
-        goto out;
+    errno = ENOENT;
+    if (!t->user[0])
+        return err_set(err, "user id %u is not known on this node", t->uid);
+    if (copy_text(f->user, sizeof f->user, t->user, "the user's name", err) < 0 ||
+        policy_spec(conf, f->user, t->spec, &s, err) < 0)
+        return -1;
     f->interval = s.has_interval ? s.interval : conf->interval;
     f->keep = s.has_keep ? s.keep : conf->keep;
     f->compress = s.has_compress ? s.compress : conf->compress;
     f->compress_level = s.has_compress ? s.compress_level : conf->compress_level;
     f->isolation = s.has_isolation ? s.isolation : conf->isolation;
-    if (t->dir && *t->dir) {
-        if (conf_expand_dir(t->dir, pw.pw_name, t->uid, pw.pw_dir, f->cluster, f->dir, err) < 0) {
-            err_prefix(err, "--checkpoint-dir");
-            goto out;
-        }
-    } else if (!conf->dir[0]) {
-        errno = ENOENT;
-        err_set(err, "this site sets no Dir in checkpoint.conf: give --checkpoint-dir=DIR");
-        goto out;
-    } else if (conf_expand_dir(conf->dir, pw.pw_name, t->uid, pw.pw_dir, f->cluster, f->dir, err) <
-               0) {
-        err_prefix(err, "Dir in checkpoint.conf");
-        goto out;
-    }
-    rc = 0;
-out:
-    free(buf);
-    return rc;
+    if (isolation(conf, f, err) < 0)
+        return -1;
+    return directory(conf, t, f, err);
 }
 
 int policy_dir(const struct conf *conf, const struct policy_task *t, const char *cluster,
@@ -281,8 +291,13 @@ static int check_kernel(struct err *err)
 
 int policy_preflight(const struct facts *f, struct err *err)
 {
-    static const char *const helpers[] = {"dump", "restore", "ckpt-init", "shepherd",
-                                          "criu-shim.so"};
+    static const char *const helpers[] = {"dump",
+                                          "restore",
+                                          "ckpt-init",
+                                          "shepherd",
+                                          "criu-shim.so",
+                                          "criu-plugins/ckpt-criu.so",
+                                          "criu-plugins/ckpt-restore.so"};
 
     if (check_kernel(err) < 0 || check_keeper(f->helper_dir, err) < 0)
         return -1;

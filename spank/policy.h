@@ -18,6 +18,7 @@ struct policy_task {
     uint32_t job, array_job, array_task;
     uid_t uid;
     gid_t gid;
+    const char *user, *home; /* of uid, as the name service has them; "" when it does not know it */
     const char *spec; /* argument of --checkpoint, the user's */
     const char *dir;  /* argument of --checkpoint-dir or NULL, the user's */
 };
@@ -27,6 +28,9 @@ struct policy_task {
  * directory, the prolog left nothing, an isolation that this user may not have. */
 int policy_facts(const struct conf *conf, const struct policy_task *t, struct facts *f,
                  struct err *err);
+
+/* May this user's jobs run under isolation=host, by choice or because private cannot be had? */
+bool policy_host_allowed(const struct conf *conf, const char *user);
 
 /* Only the base directory that the facts would have. */
 int policy_dir(const struct conf *conf, const struct policy_task *t, const char *cluster,

@@ -253,6 +253,9 @@ static int hold(struct shepherd *s, const char *why)
         if (rc < 0)
             sleep(2);
     }
+    /* Without its init a pid namespace lets nobody fork; nothing of the job's is left that could wait. */
+    if (rc < 0)
+        rc = hold_job(&w, NULL, &err);
     if (rc < 0) {
         shepherd_say("cannot hold the job: %s", err.text);
         return 1;
@@ -313,12 +316,39 @@ static int restore(struct shepherd *s)
     }
 }
 
+/* It is the init of a private pid namespace: when it ended at its start nothing can be forked there. */
+static bool keeper_answers(struct shepherd *s, struct err *err)
+{
+    struct proto_request r;
+    struct proto_reply reply;
+    int fd = -1;
+
+    shepherd_request_init(s, &r, PROTO_PING, "");
+    if (shepherd_ask(s, &r, -1, &reply, &fd, err) < 0) {
+        err_prefix(err, "at its start");
+        return false;
+    }
+    io_close(&fd);
+    return true;
+}
+
 int shepherd_start(struct shepherd *s)
 {
     const char *script = s->argc > 0 && strstr(s->argv[0], "/slurm_script") ? s->argv[0] : NULL;
     struct err err = {{0}};
     int rc;
 
+    if (!keeper_answers(s, &err)) {
+        if (errno == EINTR)
+            return 128 + SIGTERM;
+        if (s->facts.epoch > 0)
+            return hold(s, err.text);
+        if (s->facts.isolation == ISOLATION_PRIVATE) {
+            shepherd_say("the job cannot be started: %s", err.text);
+            return 1;
+        }
+        shepherd_say("this job runs without checkpoints: %s", err.text);
+    }
     if (shepherd_files_set_up(s, script, &err) < 0) {
         if (s->facts.epoch > 0) {
             char why[600];

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <slurm/slurm.h>
+#include <stdlib.h>
 #include <string.h>
 
 int slurmconf_proctrack(char *out, size_t size, struct err *err)
@@ -45,6 +46,7 @@ int slurmconf_replace_program(spank_t sp, const char *program, const char *origi
     if (!copy)
         return err_sys(err, "no memory");
     if (spank_setenv(sp, original, argv[0], 1) != ESPANK_SUCCESS) {
+        free(copy);
         errno = EINVAL;
         return err_set(err, "cannot set %s in the task's environment", original);
     }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct process {
@@ -65,7 +66,7 @@ static size_t read_all(struct process **out)
     return n;
 }
 
-int tree_kill(pid_t root)
+static int kill_below(pid_t root)
 {
     struct process *list = NULL;
     size_t n = read_all(&list);
@@ -82,5 +83,19 @@ int tree_kill(pid_t root)
                 }
     }
     free(list);
+    return killed;
+}
+
+int tree_kill(pid_t root)
+{
+    int killed = kill_below(root);
+
     return killed + (kill(root, SIGKILL) == 0);
+}
+
+void tree_kill_own(int rounds)
+{
+    while (rounds-- > 0 && kill_below(getpid()) > 0)
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ;
 }

@@ -58,7 +58,8 @@ memory_limit() {
 outside_group() {
     local pid
     for pid in $(pgrep -u ckptest -x counter); do
-        tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qx "SLURM_JOB_ID=$1" || continue
+        grep -qszx "SLURM_JOB_ID=$1" "/proc/$pid/environ" || continue
+        grep -qszxF "CKPT_TESTBED=$TB" "/proc/$pid/environ" || continue
         job_pids "$1" | grep -qx "$pid" || echo "$pid"
     done
 }

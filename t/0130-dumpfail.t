@@ -144,16 +144,18 @@ killed() {
     like "killed: its memory was never touched" "$(out "$job" | grep -aE '^(result|broken)')" '^result ok$'
     ok "killed: each step once" each_once "$job"
 }
-# kill_helper JOB NAME - SIGKILL to it as soon as criu writes pages
+# kill_helper JOB NAME - SIGKILL to it, a little after criu has started
 kill_helper() {
-    local end=$((SECONDS + 30)) pid criu
+    local end=$((SECONDS + 30)) pid
     while [ $SECONDS -lt $end ]; do
-        criu=$(pgrep -u ckptest -x criu) || continue
-        grep -qs "job_$1/step_batch" "/proc/$criu/cgroup" || continue
-        pid=$(job_pid "$1" "$2") || continue
-        sleep 0.15
-        kill -KILL "$pid" 2>/dev/null && { echo killed; return; }
-    done
+        for pid in $(pgrep -u ckptest -x criu); do
+            grep -qsE "${NODE}[0-9]+[_/].*job_$1/step_batch" "/proc/$pid/cgroup" || continue
+            sleep 0.15
+            [ "$2" = criu ] || pid=$(job_pid "$1" "$2")
+            kill -KILL "$pid" && echo killed
+            return
+        done
+    done 2>/dev/null
 }
 no_helper() { ! job_pid "$1" dump && ! job_pid "$1" criu; }
 stopped() {

@@ -297,7 +297,7 @@ job_pid() {
 ours() {
     local pid
     for pid in $(pgrep -x "$1"); do
-        ! tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qxF "CKPT_TESTBED=$TB" || echo "$pid"
+        ! grep -qszxF "CKPT_TESTBED=$TB" "/proc/$pid/environ" || echo "$pid"
     done
 }
 

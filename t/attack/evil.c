@@ -3,58 +3,81 @@
  * evil.so - for whatever can be made to load it (LD_PRELOAD, LD_AUDIT, a plugin directory ...): says in
  * THIS-FILE.log which process it has come into and what that process holds.
  *
- * Every use has its own copy of the file, so that the logs tell the ways apart.
+ * Every use has its own copy of the file, so that the logs tell the ways apart.  When there is a THIS-FILE.env
+ * its lines NAME=VALUE are put into the process's environment (Slurm overrides what the job says about some).
  */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-static const char *capability_sets(char *status)
+/* By system calls: a shepherd under private isolation stands outside the pid namespace of its /proc. */
+static uint64_t set_of(const struct __user_cap_data_struct data[2], int which)
 {
-    static char text[128];
-    static const char *const names[] = {"CapInh:\t", "CapPrm:\t", "CapEff:\t", "CapAmb:\t"};
-    size_t used = 0;
+    const uint32_t low[] = {data[0].inheritable, data[0].permitted, data[0].effective};
+    const uint32_t high[] = {data[1].inheritable, data[1].permitted, data[1].effective};
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const char *at = strstr(status, names[i]);
-
-        used += (size_t)snprintf(text + used, sizeof text - used, " %.16s",
-                                 at ? at + strlen(names[i]) : "?");
-    }
-    return text;
+    return (uint64_t)high[which] << 32 | low[which];
 }
 
-static ssize_t slurp(const char *path, char *buf, size_t size)
+static uint64_t ambient(void)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+    uint64_t set = 0;
 
-    if (fd >= 0)
-        close(fd);
-    buf[n > 0 ? n : 0] = '\0';
-    return n;
+    for (unsigned long cap = 0; cap < 64; cap++)
+        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) == 1)
+            set |= UINT64_C(1) << cap;
+    return set;
+}
+
+static void change_environment(const char *self)
+{
+    char path[4096], line[4096], *value;
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s.env", self);
+    f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = '\0';
+        value = strchr(line, '=');
+        if (!value)
+            continue;
+        *value++ = '\0';
+        setenv(line, value, 1);
+    }
+    if (f)
+        fclose(f);
 }
 
 __attribute__((constructor)) static void evil(void)
 {
-    char comm[32], status[8192], path[4096];
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}};
+    char comm[17] = "", path[4096];
     Dl_info self;
     int fd;
 
-    if (!dladdr((void *)(__UINTPTR_TYPE__)evil, &self) || !self.dli_fname)
+    if (!dladdr((void *)(uintptr_t)evil, &self) || !self.dli_fname)
         return;
-    slurp("/proc/self/comm", comm, sizeof comm);
-    comm[strcspn(comm, "\n")] = '\0';
-    slurp("/proc/self/status", status, sizeof status);
+    prctl(PR_GET_NAME, comm, 0, 0, 0);
+    if (syscall(SYS_capget, &header, data) < 0)
+        memset(data, 0xff, sizeof data);
     snprintf(path, sizeof path, "%s.log", self.dli_fname);
     fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0)
         return;
-    dprintf(fd, "%s secure=%lu%s\n", comm, getauxval(AT_SECURE), capability_sets(status));
+    dprintf(fd, "%s secure=%lu %016llx %016llx %016llx %016llx\n", comm, getauxval(AT_SECURE),
+            (unsigned long long)set_of(data, 0), (unsigned long long)set_of(data, 1),
+            (unsigned long long)set_of(data, 2), (unsigned long long)ambient());
     close(fd);
+    change_environment(self.dli_fname);
 }
 
 /* The dynamic loader takes us for an audit library when this is there. */

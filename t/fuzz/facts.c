@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     int fd = memfd_create("facts", MFD_CLOEXEC | MFD_ALLOW_SEALING), copy;
 
     FUZZ_ASSERT(fd >= 0 && write(fd, data, len) == (ssize_t)len &&
-                fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0);
+                fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) ==
+                    0);
     if (facts_load(fd, false, &f, &err) == 0) {
         copy = facts_store(&f, &err);
         FUZZ_ASSERT(copy >= 0);

@@ -81,11 +81,16 @@ bool stream_step(struct stream_play *p)
     return true;
 }
 
-void stream_end(struct stream_play *p)
+void stream_end_pipes(struct stream_play *p)
 {
     for (size_t i = 0; i < p->npipes; i++)
         close(p->pipes[i]);
     p->npipes = 0;
+}
+
+void stream_end(struct stream_play *p)
+{
+    stream_end_pipes(p);
     if (p->sock >= 0)
         close(p->sock);
     p->sock = -1;

@@ -26,6 +26,8 @@ struct stream_play {
 
 /* One step; false at the end of the input. */
 bool stream_step(struct stream_play *p);
+/* Close the pipes: their images are whole. */
+void stream_end_pipes(struct stream_play *p);
 /* Close all that is open. */
 void stream_end(struct stream_play *p);
 

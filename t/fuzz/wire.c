@@ -12,10 +12,10 @@
 
 /* Append only: the corpus counts on the order. */
 static const ProtobufCMessageDescriptor *const types[] = {
-    &core_entry__descriptor,       &file_entry__descriptor,
-    &inventory_entry__descriptor,  &mm_entry__descriptor,
-    &pagemap_entry__descriptor,    &pagemap_head__descriptor,
-    &pstree_entry__descriptor,     &sk_packet_entry__descriptor,
+    &core_entry__descriptor,          &file_entry__descriptor,
+    &inventory_entry__descriptor,     &mm_entry__descriptor,
+    &pagemap_entry__descriptor,       &pagemap_head__descriptor,
+    &pstree_entry__descriptor,        &sk_packet_entry__descriptor,
     &task_kobj_ids_entry__descriptor, &img_streamer_request_entry__descriptor,
 };
 
