@@ -26,9 +26,9 @@ enum cmd_status {
 };
 
 struct cmd {
-    const char *dir;  /* -d, or NULL */
-    const char *conf; /* --conf, else the environment's or the built-in path */
-    const char *job;  /* the verb's first argument, or NULL */
+    const char *dir;         /* -d, or NULL */
+    const char *conf;        /* --conf, else the environment's or the built-in path */
+    const char *job;         /* the verb's first argument, or NULL */
     const char *const *args; /* all of them */
     int nargs;
     bool json;

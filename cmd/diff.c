@@ -164,8 +164,8 @@ static int compare_processes(struct pair *d)
 
 static json_t *compare(const struct shown *a, const struct shown *b)
 {
-    struct pair d = {a,           b,           json_array(), json_array(), json_array(),
-                     json_array(), json_array(), json_array()};
+    struct pair d = {
+        a, b, json_array(), json_array(), json_array(), json_array(), json_array(), json_array()};
     json_t *o = json_pack("{s:I, s:s, s:s, s:b}", "job", (json_int_t)a->m.job, "from", a->name,
                           "to", b->name, "files_compared", a->looked && b->looked);
     json_t *g = json_object();
@@ -186,12 +186,12 @@ static json_t *compare(const struct shown *a, const struct shown *b)
         o = NULL;
     }
     json_object_set_new(o, "generation", g);
-    json_object_set_new(o, "processes",
-                        json_pack("{s:o, s:o, s:o}", "started", d.started, "ended", d.ended,
-                                  "changed", d.changed));
-    json_object_set_new(o, "files",
-                        json_pack("{s:o, s:o, s:o}", "opened", d.opened, "closed", d.closed,
-                                  "changed", d.moved));
+    json_object_set_new(
+        o, "processes",
+        json_pack("{s:o, s:o, s:o}", "started", d.started, "ended", d.ended, "changed", d.changed));
+    json_object_set_new(
+        o, "files",
+        json_pack("{s:o, s:o, s:o}", "opened", d.opened, "closed", d.closed, "changed", d.moved));
     return o;
 }
 
@@ -210,6 +210,17 @@ static void value_text(const char *key, const json_t *v, char out[128])
     err_clean(out);
 }
 
+/* A key for people: without the unit, which the values have. */
+static void label(const char *key, char out[32])
+{
+    char *unit;
+
+    snprintf(out, 32, "%s", key);
+    unit = strrchr(out, '_');
+    if (unit && (!strcmp(unit, "_bytes") || !strcmp(unit, "_us")))
+        *unit = '\0';
+}
+
 /* Each [x, y] of the object; *n counts them. */
 static void print_changes(json_t *o, const char *before, const char *between, unsigned *n)
 {
@@ -218,13 +229,14 @@ static void print_changes(json_t *o, const char *before, const char *between, un
 
     json_object_foreach(o, key, v)
     {
-        char x[128], y[128];
+        char x[128], y[128], name[32];
 
         if (!json_is_array(v) || json_array_size(v) != 2)
             continue;
         value_text(key, json_array_get(v, 0), x);
         value_text(key, json_array_get(v, 1), y);
-        printf("%s%s %s -> %s", *n ? between : before, key, x, y);
+        label(key, name);
+        printf("%s%s %s -> %s", *n ? between : before, name, x, y);
         ++*n;
     }
 }

@@ -22,10 +22,12 @@ struct generation {
     uint32_t pause_us, total_ms;
     uint64_t raw_bytes, stored_bytes;
     size_t processes;
+    bool more_processes; /* at least so many: the manifest is very long */
 };
 
 /* Read the manifest of generation id of job j and look at the sizes of its parts; nothing else is
- * read, and neither digests nor the seal are checked: that is what a restore does. */
+ * read, and neither digests nor the seal are checked: that is what a restore and `scheckpoint verify`
+ * do. Of a long manifest the processes are only counted, and of that 256 KiB are read at most. */
 void generation_load(int taskfd, const struct base_job *j, struct gendir_id id,
                      struct generation *g);
 

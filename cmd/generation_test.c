@@ -200,6 +200,41 @@ static void a_good_one(void **state)
     assert_int_equal(g.processes, 1);
 }
 
+/* Long manifests are not parsed to their end. */
+static void many_processes_are_counted(void **state)
+{
+    static const size_t counts[] = {20, 40, 700, 4000};
+    struct manifest_process *p = calloc(4000, sizeof *p);
+    uint32_t *tids = calloc(4000, sizeof *tids);
+    struct generation g;
+
+    (void)state;
+    assert_true(p && tids);
+    for (uint32_t i = 0; i < 4000; i++) {
+        tids[i] = 300 + i;
+        p[i] = (struct manifest_process){300 + i, 1, 300, 300, 1, &tids[i], "\"pid\":"};
+    }
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        fill_manifest();
+        manifest.processes = p;
+        manifest.nprocesses = counts[i];
+        put_manifest();
+        generation_load(taskfd, &job, id, &g);
+        assert_false(g.damaged);
+        assert_string_equal(g.node, "n1");
+        assert_int_equal(g.more_processes, counts[i] == 4000);
+        if (g.more_processes)
+            assert_in_range(g.processes, 1000, 3999);
+        else
+            assert_int_equal(g.processes, counts[i]);
+    }
+    manifest.sequence++;
+    put_manifest();
+    assert_damaged("another generation");
+    free(p);
+    free(tids);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +244,7 @@ int main(void)
         cmocka_unit_test(a_manifest_of_something_else),
         cmocka_unit_test(parts_that_are_cut_or_gone),
         cmocka_unit_test(a_good_one),
+        cmocka_unit_test(many_processes_are_counted),
     };
 
     return cmocka_run_group_tests_name("cmd/generation", tests, set_up, tear_down);

@@ -6,8 +6,8 @@
 #include <signal.h>
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const state_names[] = {
@@ -115,6 +115,44 @@ int job_load(const struct job_name *name, struct job *job, struct err *err)
     slurm_free_job_info_msg(msg);
     errno = saved;
     return rc;
+}
+
+static bool has_ended(const slurm_job_info_t *j)
+{
+    const uint32_t more = JOB_COMPLETING | JOB_REQUEUE | JOB_REQUEUE_HOLD | JOB_SPECIAL_EXIT;
+
+    return (j->job_state & JOB_STATE_BASE) >= JOB_COMPLETE && !(j->job_state & more);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+int job_list_unended(uid_t uid, uint32_t **ids, struct err *err)
+{
+    job_info_msg_t *msg = NULL;
+    uint32_t *list;
+    int n = 0;
+
+    start();
+    if (slurm_load_job_user(&msg, uid, SHOW_ALL) != SLURM_SUCCESS) {
+        errno = EIO;
+        return err_set(err, "cannot ask slurmctld which jobs have ended: %s",
+                       slurm_strerror(slurm_get_errno()));
+    }
+    list = calloc((size_t)msg->record_count + 1, sizeof *list);
+    for (uint32_t i = 0; list && i < msg->record_count; i++)
+        if (!has_ended(&msg->job_array[i]))
+            list[n++] = msg->job_array[i].job_id;
+    slurm_free_job_info_msg(msg);
+    if (!list)
+        return err_sys(err, "no memory");
+    qsort(list, (size_t)n, sizeof *list, by_value);
+    *ids = list;
+    return n;
 }
 
 int job_ring(const struct job *job, struct err *err)

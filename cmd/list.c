@@ -73,6 +73,8 @@ static json_t *row_object(const struct generation *r)
     json_object_set_new(o, "stored_bytes", json_integer((json_int_t)r->stored_bytes));
     json_object_set_new(o, "raw_bytes", json_integer((json_int_t)r->raw_bytes));
     json_object_set_new(o, "processes", json_integer((json_int_t)r->processes));
+    if (r->more_processes)
+        json_object_set_new(o, "more_processes", json_true());
     return o;
 }
 
@@ -105,7 +107,7 @@ static int add_row(struct text_table *t, const struct generation *r)
     text_microseconds(r->pause_us, pause);
     text_bytes(r->stored_bytes, stored);
     text_bytes(r->raw_bytes, raw);
-    snprintf(procs, sizeof procs, "%zu", r->processes);
+    snprintf(procs, sizeof procs, "%zu%s", r->processes, r->more_processes ? "+" : "");
     return add_cells(t, r->damaged ? bad : good, sizeof good / sizeof good[0]);
 }
 

@@ -19,7 +19,9 @@ cmd/completion/scheckpoint: cmd/scheckpoint.bash-completion
 	$(AM_V_GEN)$(MKDIR_P) cmd/completion && cp $(srcdir)/cmd/scheckpoint.bash-completion $@
 
 if HAVE_CMOCKA
-check_PROGRAMS += cmd/base_test cmd/generation_test cmd/text_test
+check_PROGRAMS += \
+	cmd/base_test cmd/generation_test cmd/look_test cmd/prune_plan_test cmd/target_test cmd/text_test \
+	cmd/verify_pages_test
 cmd_base_test_SOURCES = cmd/base_test.c cmd/base.c cmd/job_name.c
 cmd_base_test_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 cmd_base_test_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
@@ -30,4 +32,18 @@ cmd_generation_test_LDADD = libimage.la libcommon.la $(CMOCKA_LIBS)
 cmd_text_test_SOURCES = cmd/text_test.c cmd/text.c
 cmd_text_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 cmd_text_test_LDADD = libcommon.la $(CMOCKA_LIBS)
+cmd_look_test_SOURCES = \
+	cmd/look_test.c cmd/look.c cmd/look_files.c cmd/look_memory.c restore/sample.c restore/sample.h
+cmd_look_test_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS) $(CMOCKA_CFLAGS)
+cmd_look_test_LDADD = librestore.la libread.la libimage.la libcommon.la $(CMOCKA_LIBS)
+cmd_prune_plan_test_SOURCES = cmd/prune_plan_test.c cmd/prune_plan.c
+cmd_prune_plan_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+cmd_prune_plan_test_LDADD = libimage.la libcommon.la $(CMOCKA_LIBS)
+cmd_target_test_SOURCES = cmd/target_test.c cmd/target.c cmd/base.c cmd/job.c cmd/job_name.c cmd/text.c
+cmd_target_test_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
+cmd_target_test_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
+cmd_target_test_LDADD = libimage.la libcommon.la $(SLURM_LIBS) $(CMOCKA_LIBS)
+cmd_verify_pages_test_SOURCES = cmd/verify_pages_test.c cmd/verify_pages.c
+cmd_verify_pages_test_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS) $(CMOCKA_CFLAGS)
+cmd_verify_pages_test_LDADD = libread.la libimage.la libcommon.la $(ZSTD_LIBS) $(CMOCKA_LIBS)
 endif

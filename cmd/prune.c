@@ -136,13 +136,18 @@ static int by_value(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-/* A job that slurmctld does not know has ended.  Of another cluster's jobs it knows nothing. */
+/* Can slurmctld tell?  Of another cluster's jobs it knows nothing. */
+static bool is_known(const struct run *r, const struct base_job *j)
+{
+    return r->nlive >= 0 && r->cluster && strcmp(r->cluster, j->cluster) == 0;
+}
+
+/* A job that slurmctld does not know has ended. */
 static bool has_ended(const struct run *r, const struct base_job *j)
 {
-    if (r->nlive < 0 || !r->cluster || strcmp(r->cluster, j->cluster) != 0)
+    if (!is_known(r, j))
         return false;
-    return r->nlive == 0 ||
-           !bsearch(&j->job, r->live, (size_t)r->nlive, sizeof *r->live, by_value);
+    return r->nlive == 0 || !bsearch(&j->job, r->live, (size_t)r->nlive, sizeof *r->live, by_value);
 }
 
 static void tick(uint64_t done, void *arg)
@@ -186,8 +191,7 @@ static int remove_items(struct run *r, struct job_items *j, struct prune_done *d
         if (!it->remove)
             continue;
         /* The first failure is told, the others are tried all the same. */
-        if (!r->c->dry_run &&
-            gendir_remove(j->taskfd, it->id, it->partial, rc ? NULL : err) < 0) {
+        if (!r->c->dry_run && gendir_remove(j->taskfd, it->id, it->partial, rc ? NULL : err) < 0) {
             it->remove = false;
             rc = -1;
             continue;
@@ -224,7 +228,7 @@ static int prune_job(struct run *r, const struct base_job *job, struct err *err)
 {
     struct job_items j = {.job = job, .taskfd = base_open_task(r->path, job, err)};
     struct prune_rules rules = r->rules;
-    struct prune_done done = {.job = job, .ended = has_ended(r, job), .known = r->nlive >= 0};
+    struct prune_done done = {.job = job, .ended = has_ended(r, job), .known = is_known(r, job)};
     int rc;
 
     if (j.taskfd < 0)

@@ -55,11 +55,11 @@ static int add_json(struct prune_say *s, const struct prune_done *d, const struc
         json_array_append_new(items[i].remove ? removed : kept, json_string(name));
     }
     return json_array_append_new(
-        s->list, json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:b}", "job",
-                           (json_int_t)d->job->job, "cluster", d->job->cluster, "nonce",
-                           d->job->nonce, "state", state(d), "bytes", (json_int_t)d->bytes,
-                           "freed_bytes", (json_int_t)d->freed, "removed", removed, "kept", kept,
-                           "all_removed", d->whole));
+        s->list,
+        json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:b}", "job", (json_int_t)d->job->job,
+                  "cluster", d->job->cluster, "nonce", d->job->nonce, "state", state(d), "bytes",
+                  (json_int_t)d->bytes, "freed_bytes", (json_int_t)d->freed, "removed", removed,
+                  "kept", kept, "all_removed", d->whole));
 }
 
 int prune_say_job(struct prune_say *s, const struct prune_done *d, const struct prune_item *items,

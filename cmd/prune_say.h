@@ -11,7 +11,7 @@
 /* What became of one job. */
 struct prune_done {
     const struct base_job *job;
-    bool known; /* slurmctld was asked */
+    bool known; /* slurmctld could tell */
     bool ended;
     size_t generations, removed; /* left-over halves count too */
     uint64_t bytes, freed;       /* of those */

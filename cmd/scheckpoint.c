@@ -82,7 +82,8 @@ static const struct verb {
     {"show", cmd_show, 1, 1, 0,
      "usage: scheckpoint show [--json] [-d DIR] JOBID[.GENERATION]\n"
      "\n"
-     "Shows what is in a checkpoint: when and why it was made, sizes, its seal, the processes with\n"
+     "Shows what is in a checkpoint: when and why it was made, sizes, its seal, the processes "
+     "with\n"
      "their command lines, open files and sockets. GENERATION is a name from scheckpoint list, or\n"
      "short, as 0.3 for gen-0000-000003, or last (the default).\n"},
     {"verify", cmd_verify, 0, ARGS_MAX, ALL,
@@ -101,7 +102,8 @@ static const struct verb {
      "usage: scheckpoint prune [--keep N] [--older-than TIME] [--dry-run] [--user NAME] [--json]\n"
      "                         [-d DIR] JOBID... | --all-jobs\n"
      "\n"
-     "Removes checkpoints and says how much they take and took. The last good one of a job that has\n"
+     "Removes checkpoints and says how much they take and took. The last good one of a job that "
+     "has\n"
      "not ended always stays.\n"
      "\n"
      "  --keep N           leave the N newest good ones of each job (default 1, with --older-than "
@@ -333,9 +335,8 @@ static int check_usage(const struct line *l, const struct verb *v)
             v->name);
     /* Verbs of many jobs want some, or all of them. */
     if (v->max_args == ARGS_MAX && l->cmd.all == (l->nwords > 1))
-        return usage_error(l->cmd.all ? "either job ids or all jobs, not both"
-                                      : "a job id is missing",
-                           "");
+        return usage_error(
+            l->cmd.all ? "either job ids or all jobs, not both" : "a job id is missing", "");
     return 0;
 }
 

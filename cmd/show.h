@@ -17,10 +17,10 @@ struct shown {
     struct gendir_id id;
     char name[40];
     struct manifest m;
-    bool sealed;      /* munge verifies the seal */
+    bool sealed;       /* munge verifies the seal */
     char why_not[512]; /* one clean line; "" when sealed */
-    bool looked;      /* `look` is filled: seal, index and small images are good */
-    char damage[512]; /* one clean line; "" when looked */
+    bool looked;       /* `look` is filled: seal, index and small images are good */
+    char damage[512];  /* one clean line; "" when looked */
     struct look look;
 };
 

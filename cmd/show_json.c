@@ -118,8 +118,7 @@ json_t *shown_json(const struct shown *s)
         return NULL;
     }
     json_object_set_new(o, "seal", json_pack("{s:b, s:s}", "good", s->sealed, "text", s->why_not));
-    json_object_set_new(o, "images",
-                        json_pack("{s:b, s:s}", "good", s->looked, "text", s->damage));
+    json_object_set_new(o, "images", json_pack("{s:b, s:s}", "good", s->looked, "text", s->damage));
     json_object_update_new(o, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "node", m->node, "kernel",
                                         m->kernel, "machine", m->machine, "isolation", m->isolation,
                                         "criu", m->criu, "compress", m->compress));

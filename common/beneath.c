@@ -87,6 +87,11 @@ static int check_file(int fd, const char *name, struct err *err)
     errno = EPERM;
     if (!S_ISREG(st.st_mode))
         return err_set(err, "%s is not a regular file", name);
+    if (st.st_nlink == 0) {
+        /* Replaced or removed (by its owner, an ordinary rename) since it was opened. */
+        errno = ENOENT;
+        return err_set(err, "%s has just gone", name);
+    }
     if (st.st_nlink != 1)
         return err_set(err, "%s has %lu hard links, not one", name, (unsigned long)st.st_nlink);
     if (st.st_uid != geteuid())

@@ -24,7 +24,8 @@ int beneath_open_path(const char *path, uid_t uid, bool create, struct err *err)
 int beneath_open_dir(int dirfd, const char *name, uid_t uid, struct err *err);
 
 /* A regular file below dirfd: owned by the caller's euid, one link, not writable by others.  O_CREAT
- * means O_CREAT|O_EXCL; O_TRUNC is refused. EPERM: it is there, but not such a file. */
+ * means O_CREAT|O_EXCL; O_TRUNC is refused. EPERM: it is there, but not such a file. ENOENT: also
+ * when it was replaced while it was opened: the next try finds the new one. */
 int beneath_open_file(int dirfd, const char *name, int flags, unsigned mode, struct err *err);
 
 /* A stream over dirfd's names, with a position of its own; ended by beneath_end. */

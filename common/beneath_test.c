@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 /* cmocka.h wants those before it */
 #include <cmocka.h>
@@ -403,6 +405,45 @@ static void good_files(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define TASK_TEST(f) cmocka_unit_test_setup_teardown(f, setup_task, teardown)
 
+/* Writes "new" and renames it to "file" again and again until it is killed. */
+static void replace_for_ever(void)
+{
+    for (;;) {
+        int fd = openat(task, "new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+        close(fd);
+        if (renameat(task, "new", task, "file") < 0)
+            _exit(1);
+    }
+}
+
+/* A reader of an answer meets the writer's rename: that is no trap, the next try finds the new file. */
+static void a_file_that_is_replaced_meanwhile(void **state)
+{
+    unsigned opened = 0;
+    pid_t pid;
+
+    (void)state;
+    scratch_write(task, "file", "", 0, 0600);
+    pid = fork();
+    if (pid == 0)
+        replace_for_ever();
+    assert_true(pid > 0);
+    for (int i = 0; i < 20000; i++) {
+        int fd = gendir_open_file(task, "file", O_RDONLY, 0, NULL);
+
+        opened += fd >= 0;
+        if (fd < 0 && errno != ENOENT) {
+            kill(pid, SIGKILL);
+            fail_msg("errno %d", errno);
+        }
+        io_close(&fd);
+    }
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_true(opened > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -420,6 +461,7 @@ int main(void)
         TASK_TEST(things_that_are_no_files),
         TASK_TEST(foreign_files_and_devices),
         TASK_TEST(good_files),
+        TASK_TEST(a_file_that_is_replaced_meanwhile),
     };
 
     return cmocka_run_group_tests_name("beneath", tests, NULL, NULL);

@@ -6,7 +6,7 @@ dump_dump_LDADD = libdump.la libcriurun.la libcrimg.la libimage.la libhelper.la 
 noinst_LTLIBRARIES += libdump.la
 libdump_la_SOURCES = \
 	dump/capture.c dump/capture.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
-	dump/pack.c dump/pack.h dump/requests.c dump/requests.h \
+	dump/pack.c dump/pack.h dump/press.c dump/press.h dump/requests.c dump/requests.h \
 	dump/target.c dump/target.h dump/watchdog.c dump/watchdog.h
 libdump_la_CFLAGS = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS)
 libdump_la_LIBADD = $(ZSTD_LIBS) $(CRYPTO_LIBS) $(PROTOBUF_C_LIBS) -lpthread

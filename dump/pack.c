@@ -3,10 +3,10 @@
 
 #include "common/io.h"
 #include "common/manifest.h"
+#include "dump/press.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +24,9 @@ enum state { FREE, FILLING, QUEUED, BUSY, DONE };
 struct frame {
     struct pack_frame pub; /* first: the caller's pointer is ours */
     enum state state;
-    uint8_t *stored; /* into own or pub.raw */
+    uint64_t at;  /* uncompressed: where in the file */
+    uint8_t *own; /* compressed */
     size_t stored_len;
-    uint8_t *own;
     char sha256[65];
 };
 
@@ -49,6 +49,7 @@ struct pack {
     unsigned nframes;
     struct frame **queue; /* ring of nframes: [head, tail) submitted and not yet written */
     uint64_t head, next, tail;
+    uint64_t fed; /* raw bytes submitted */
 
     pthread_t *threads;
     unsigned nthreads, running;
@@ -82,55 +83,38 @@ static void fail(struct pack *p, int error, const char *what)
     pthread_cond_broadcast(&p->drained);
 }
 
-static int digest(const void *data, size_t len, char hex[65])
-{
-    unsigned char md[EVP_MAX_MD_SIZE];
-    unsigned n;
+static const char too_large[] = "the checkpoint is larger than the site's MaxSize";
 
-    if (EVP_Digest(data, len, md, &n, EVP_sha256(), NULL) != 1 || n != 32)
-        return -1;
-    for (unsigned i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", md[i]);
-    return 0;
+static bool exceeds(const struct pack *p, uint64_t at, size_t len)
+{
+    if (!p->max_bytes || at + len <= p->max_bytes)
+        return false;
+    errno = EFBIG;
+    return true;
 }
 
-static const char *squeeze(struct pack *p, struct frame *f, ZSTD_CCtx *ctx)
+/* The place of an uncompressed frame is known beforehand: each thread writes its own. */
+static const char *press(const struct pack *p, struct frame *f, struct press *tools)
 {
-    f->stored = f->pub.raw;
+    if (p->compress == COMPRESS_ZSTD)
+        return press_zstd(tools, f->pub.raw, f->pub.len, f->own, p->bound, &f->stored_len,
+                          f->sha256);
+    if (exceeds(p, f->at, f->pub.len))
+        return too_large;
     f->stored_len = f->pub.len;
-    if (ctx) {
-        size_t n = ZSTD_compress2(ctx, f->own, p->bound, f->pub.raw, f->pub.len);
-
-        if (ZSTD_isError(n))
-            return "zstd cannot compress";
-        f->stored = f->own;
-        f->stored_len = n;
-    }
-    return digest(f->stored, f->stored_len, f->sha256) < 0 ? "SHA-256 failed" : NULL;
-}
-
-static ZSTD_CCtx *new_context(const struct pack *p)
-{
-    ZSTD_CCtx *ctx = ZSTD_createCCtx();
-
-    if (ctx && ZSTD_isError(ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, p->level))) {
-        ZSTD_freeCCtx(ctx);
-        ctx = NULL;
-    }
-    return ctx;
+    return press_write(tools, p->fd, f->pub.raw, f->pub.len, f->at, f->sha256);
 }
 
 static void *compressor(void *arg)
 {
     struct pack *p = arg;
-    ZSTD_CCtx *ctx = p->compress == COMPRESS_ZSTD ? new_context(p) : NULL;
+    struct press *tools = press_create(p->compress, p->level);
 
     pthread_mutex_lock(&p->lock);
-    if (p->compress == COMPRESS_ZSTD && !ctx)
-        fail(p, ENOMEM, "zstd");
+    if (!tools)
+        fail(p, ENOMEM, "compressor");
     for (;;) {
         struct frame *f;
-        const char *wrong = NULL;
 
         while (!p->stop && p->next == p->tail)
             pthread_cond_wait(&p->work, &p->lock);
@@ -139,19 +123,23 @@ static void *compressor(void *arg)
         f = p->queue[p->next++ % p->nframes];
         f->state = BUSY;
         if (!p->failed) {
+            const char *wrong;
+            int error;
+
             pthread_mutex_unlock(&p->lock);
-            wrong = squeeze(p, f, ctx);
+            wrong = press(p, f, tools);
+            error = errno;
             pthread_mutex_lock(&p->lock);
+            if (wrong)
+                fail(p, error, wrong);
         }
-        if (wrong)
-            fail(p, EIO, wrong);
         f->state = DONE;
         pthread_cond_signal(&p->ready);
     }
     p->running--;
     pthread_cond_broadcast(&p->drained);
     pthread_mutex_unlock(&p->lock);
-    ZSTD_freeCCtx(ctx);
+    press_destroy(tools);
     return NULL;
 }
 
@@ -199,12 +187,12 @@ static int index_add(struct pack *p, const struct frame *f)
 /* Without the lock: sums and index are the writer's until it has drained. */
 static const char *store(struct pack *p, const struct frame *f)
 {
-    if (p->max_bytes && p->sums.stored_bytes + f->stored_len > p->max_bytes) {
-        errno = EFBIG;
-        return "the checkpoint is larger than the site's MaxSize";
+    if (p->compress == COMPRESS_ZSTD) {
+        if (exceeds(p, p->sums.stored_bytes, f->stored_len))
+            return too_large;
+        if (io_write_full(p->fd, f->own, f->stored_len) < 0)
+            return "cannot write " MANIFEST_PAGES;
     }
-    if (io_write_full(p->fd, f->stored, f->stored_len) < 0)
-        return "cannot write " MANIFEST_PAGES;
     if (index_add(p, f) < 0)
         return "cannot make the index";
     p->sums.frames++;
@@ -378,6 +366,8 @@ void pack_submit(struct pack *p, struct pack_frame *pub)
         f->state = FREE;
     } else {
         f->state = QUEUED;
+        f->at = p->fed;
+        p->fed += pub->len;
         p->queue[p->tail++ % p->nframes] = f;
         pthread_cond_signal(&p->work);
     }

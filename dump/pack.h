@@ -3,9 +3,9 @@
  * pack - bulk images (memory, deleted files) into pages.zst and its index.
  *
  * One thread feeds frames of at most MANIFEST_FRAME_MAX raw bytes; a pool compresses and digests them;
- * one writer puts them into the file in the order in which they were fed.  Memory is bounded: 2 frames per
- * thread (raw and compressed), and nothing is taken in while all are in use.  The feeding thread
- * never waits for the disk: it polls pack_eventfd() instead.
+ * one writer puts them into the file in the order in which they were fed.  Uncompressed ones the pool itself
+ * writes, each at its place.  Memory is bounded: 2 frames per thread (raw and compressed), and nothing is taken
+ * in while all are in use.  The feeding thread never waits for the disk: it polls pack_eventfd() instead.
  *
  * index: one text line per frame in file order, "IMAGE RAW STORED SHA256\n": name of the image, its bytes
  * in the frame, bytes of the frame in the file, digest of those.  A frame's offset is the sum of STORED

@@ -218,6 +218,27 @@ static void finish_restore(struct keeper *k, struct proto_reply *reply)
     io_close(&pidfd);
 }
 
+/* The helper is gone, or given up. */
+static void run_over(struct keeper *k, int status)
+{
+    struct proto_reply reply;
+    bool stop = k->run.request.flags & PROTO_F_STOP;
+
+    keeper_run_kill(&k->run, SIGKILL); /* what is left of its group */
+    keeper_run_finish(&k->run, status, &reply);
+    if (reply.verb == PROTO_RESTORE && reply.error == 0) {
+        finish_restore(k, &reply);
+        return;
+    }
+    /* A restore that was killed could not clear up after itself: what it left came to us.  Nor could a dump that had
+     * stopped the tree let it go on; under host isolation the shepherd sees to that. */
+    if (reply.verb == PROTO_RESTORE)
+        tree_kill_own(50);
+    else if (stop && reply.error != 0 && k->facts.isolation == ISOLATION_PRIVATE)
+        kill(-1, SIGCONT);
+    send_reply(&reply, -1);
+}
+
 static void reap(struct keeper *k)
 {
     struct signalfd_siginfo drain[8];
@@ -228,18 +249,8 @@ static void reap(struct keeper *k)
     while (read(k->signals, drain, sizeof drain) > 0)
         ;
     /* The helper first: its restored root may have ended already. */
-    if (k->run.pid > 0 && waitpid(k->run.pid, &status, WNOHANG) == k->run.pid) {
-        keeper_run_kill(&k->run, SIGKILL); /* what is left of its group */
-        keeper_run_finish(&k->run, status, &reply);
-        if (reply.verb == PROTO_RESTORE && reply.error == 0) {
-            finish_restore(k, &reply);
-        } else {
-            /* A restore that was killed could not clear up after itself: what it left came to us. */
-            if (reply.verb == PROTO_RESTORE)
-                tree_kill_own(50);
-            send_reply(&reply, -1);
-        }
-    }
+    if (k->run.pid > 0 && waitpid(k->run.pid, &status, WNOHANG) == k->run.pid)
+        run_over(k, status);
     for (;;) {
         siginfo_t info = {0};
 
@@ -269,20 +280,31 @@ static int timeout_ms(const struct keeper *k)
     return left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
 }
 
+/* First the helper is killed; one that is stuck in the kernel even then is given up, and reaped when it ends. */
+static void overdue(struct keeper *k)
+{
+    keeper_run_kill(&k->run, SIGKILL);
+    if (k->run.shot)
+        run_over(k, -1);
+    k->run.shot = true;
+    k->run.deadline_ms = keeper_now_ms() + 10000;
+}
+
 static void loop(struct keeper *k)
 {
-    struct pollfd p[] = {{.fd = KEEPER_FD_SOCKET, .events = POLLIN},
-                         {.fd = k->signals, .events = POLLIN}};
-
     for (;;) {
-        if (poll(p, 2, timeout_ms(k)) < 0 && errno != EINTR)
+        struct pollfd p[] = {{.fd = KEEPER_FD_SOCKET, .events = POLLIN},
+                             {.fd = k->signals, .events = POLLIN},
+                             {.fd = k->run.pid > 0 ? k->run.result : -1, .events = POLLIN}};
+
+        if (poll(p, 3, timeout_ms(k)) < 0 && errno != EINTR)
             return;
-        if (k->run.pid > 0 && keeper_now_ms() >= k->run.deadline_ms) {
-            keeper_run_kill(&k->run, SIGKILL);
-            k->run.deadline_ms = keeper_now_ms() + 10000;
-        }
+        if (p[2].revents)
+            keeper_run_answer(&k->run);
         if (p[1].revents)
             reap(k);
+        if (k->run.pid > 0 && keeper_now_ms() >= k->run.deadline_ms)
+            overdue(k);
         if (p[0].revents && !serve(k))
             return;
     }

@@ -26,6 +26,9 @@ struct keeper_run {
     int result;
     int64_t deadline_ms; /* CLOCK_MONOTONIC */
     bool cancelled;
+    bool shot;     /* past its deadline, it got SIGKILL */
+    bool answered; /* `answer` holds what it wrote; it may still be there */
+    struct proto_reply answer;
     struct proto_request request;
 };
 
@@ -34,7 +37,11 @@ struct keeper_run {
 int keeper_run_start(struct keeper_run *run, const struct facts *f, const struct proto_request *r,
                      int pidfd, struct err *err);
 
-/* The helper has been reaped: collect what it wrote into *reply (a failure when it wrote nothing
+/* The result pipe is readable: take the answer.  A helper that has a thread stuck in the kernel answers, but cannot
+ * end; from now on it has a few seconds. */
+void keeper_run_answer(struct keeper_run *run);
+
+/* The helper has been reaped, or is given up (status -1): collect what it wrote into *reply (a failure when it wrote nothing
  * valid). */
 void keeper_run_finish(struct keeper_run *run, int status, struct proto_reply *reply);
 

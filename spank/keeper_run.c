@@ -15,6 +15,8 @@
 
 /* The helpers have their own clocks; the keeper's is for one that hangs. */
 #define GRACE_MS 30000
+/* From its answer to its end. */
+#define ANSWERED_MS 5000
 
 int64_t keeper_now_ms(void)
 {
@@ -96,7 +98,7 @@ int keeper_run_start(struct keeper_run *run, const struct facts *f, const struct
     run->pid = pid;
     run->result = result[0];
     run->deadline_ms = keeper_now_ms() + (int64_t)timeout * 1000 + GRACE_MS;
-    run->cancelled = false;
+    run->cancelled = run->shot = run->answered = false;
     run->request = *r;
     return 0;
 fail:
@@ -107,24 +109,38 @@ fail:
     return -1;
 }
 
+void keeper_run_answer(struct keeper_run *run)
+{
+    struct proto_reply got;
+
+    /* A pipe takes a whole reply at once; end of file means that there is none. */
+    if (io_read_full(run->result, &got, sizeof got) == 0 && proto_reply_ok(&got) &&
+        got.verb == run->request.verb && got.id == run->request.id) {
+        run->answer = got;
+        run->answered = true;
+    }
+    io_close(&run->result);
+    run->deadline_ms = keeper_now_ms() + ANSWERED_MS;
+}
+
 void keeper_run_finish(struct keeper_run *run, int status, struct proto_reply *reply)
 {
     const char *name = run->request.verb == PROTO_DUMP ? "dump" : "restore";
-    struct proto_reply got;
 
+    if (run->result >= 0)
+        keeper_run_answer(run);
     proto_reply_init(reply, &run->request);
-    /* A pipe holds a whole reply; the writer is gone, so this cannot block. */
-    if (io_read_full(run->result, &got, sizeof got) == 0 && proto_reply_ok(&got) &&
-        got.verb == run->request.verb && got.id == run->request.id)
-        *reply = got;
+    if (run->answered)
+        *reply = run->answer;
     else if (run->cancelled)
         proto_reply_fail(reply, ECANCELED, "%s was cancelled", name);
+    else if (status == -1)
+        proto_reply_fail(reply, ETIMEDOUT, "%s hangs and cannot be killed", name);
     else if (WIFSIGNALED(status))
         proto_reply_fail(reply, EIO, "%s was killed by signal %d", name, WTERMSIG(status));
     else
         proto_reply_fail(reply, EIO, "%s ended with status %d and no result", name,
                          WEXITSTATUS(status));
-    io_close(&run->result);
     run->pid = 0;
 }
 

@@ -19,8 +19,8 @@ struct policy_task {
     uid_t uid;
     gid_t gid;
     const char *user, *home; /* of uid, as the name service has them; "" when it does not know it */
-    const char *spec; /* argument of --checkpoint, the user's */
-    const char *dir;  /* argument of --checkpoint-dir or NULL, the user's */
+    const char *spec;        /* argument of --checkpoint, the user's */
+    const char *dir;         /* argument of --checkpoint-dir or NULL, the user's */
 };
 
 /* Fill *f. `conf` is the site's.  As root, in the task (getpid() is its pid).  Refuses (-1) with

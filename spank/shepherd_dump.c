@@ -181,6 +181,9 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
         end_after_final(s);
         return;
     }
+    /* A helper that was killed could not let the tree go on. (Under private isolation the keeper does.) */
+    if (stopped && s->facts.isolation == ISOLATION_HOST)
+        tree_continue(s->root ? s->root : s->restored_pid);
     if (s->final != FINAL_NONE && !stopped && s->final != FINAL_UNKNOWN) {
         shepherd_dump(s, s->final == FINAL_TIMELIMIT ? "timelimit" : "requeue", true);
         return;

@@ -66,7 +66,7 @@ static size_t read_all(struct process **out)
     return n;
 }
 
-static int kill_below(pid_t root)
+static int signal_below(pid_t root, int sig)
 {
     struct process *list = NULL;
     size_t n = read_all(&list);
@@ -79,7 +79,7 @@ static int kill_below(pid_t root)
             for (size_t j = 0; j < n && !list[i].ours; j++)
                 if (list[i].parent == root || (list[j].ours && list[i].parent == list[j].pid)) {
                     list[i].ours = more = true;
-                    killed += kill(list[i].pid, SIGKILL) == 0;
+                    killed += kill(list[i].pid, sig) == 0;
                 }
     }
     free(list);
@@ -88,14 +88,20 @@ static int kill_below(pid_t root)
 
 int tree_kill(pid_t root)
 {
-    int killed = kill_below(root);
+    int killed = signal_below(root, SIGKILL);
 
     return killed + (kill(root, SIGKILL) == 0);
 }
 
+void tree_continue(pid_t root)
+{
+    kill(root, SIGCONT);
+    signal_below(root, SIGCONT);
+}
+
 void tree_kill_own(int rounds)
 {
-    while (rounds-- > 0 && kill_below(getpid()) > 0)
+    while (rounds-- > 0 && signal_below(getpid(), SIGKILL) > 0)
         while (waitpid(-1, NULL, WNOHANG) > 0)
             ;
 }

@@ -13,6 +13,9 @@
  * would run on past the checkpoint. Returns the number of processes signalled. */
 int tree_kill(pid_t root);
 
+/* SIGCONT to root and every descendant. */
+void tree_continue(pid_t root);
+
 /* SIGKILL to every descendant of this process, until none is left or `rounds` are over. */
 void tree_kill_own(int rounds);
 

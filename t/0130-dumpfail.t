@@ -100,21 +100,16 @@ vanished() {
     # Requeued while it is away: what is saved must not be lost by a start from the beginning.
     mv "$dir" "$dir.away"
     ok "vanished: requeue" run scontrol requeue "$job"
-    ok "vanished: the job is held" wait_until 60 held "$job"
+    ok "vanished: the job is held" wait_held "$job"
     like "vanished: with the reason" "$(out "$job" | grep -a held)" "^checkpoint: .*$dir: No such file or directory"
     is "vanished: it did not start from the beginning" "$(out "$job" | grep -c ^start)" 1
     rm -rf "$dir"
     mv "$dir.away" "$dir"
-    run scontrol release "$job"
-    ok "vanished: released it is restored" wait_until 60 releases "$job"
+    ok "vanished: it is released" release "$job"
+    ok "vanished: it is restored" restored "$job"
     ok "vanished: it goes on" goes_on "$job"
     ends vanished
 }
-releases() {
-    run_root scontrol update job="$1" StartTime=now
-    restored_times "$1" 1
-}
-
 # --- the helpers are killed in the middle of a dump; 256 MiB give the time for it
 
 killed() {

@@ -131,16 +131,6 @@ cp "$CONF.good" "$CONF"
 
 # --- broken between two starts: nothing that was saved may be lost by starting over
 
-held_at_restart() {
-    held "$1" && return
-    [ "$(state "$1")" != PENDING ] || run_root scontrol update job="$1" StartTime=now
-    return 1
-}
-released_restored() {
-    run_root scontrol update job="$1" StartTime=now
-    restored_times "$1" "$2"
-}
-
 stop=$HOME_DIR/after.stop
 job=$(submit --checkpoint=interval=0 -- "$(job_script after.sh "$PROGS/counter" "$stop")")
 ok "with all of it mended a job starts" wait_step "$job" 3
@@ -152,12 +142,12 @@ for what in keeper criu; do
     esac
     run scontrol requeue "$job"
     sleep 1.5
-    ok "$what is gone at a restart: the job is held" wait_until 40 held_at_restart "$job"
+    ok "$what is gone at a restart: the job is held" wait_held "$job"
     like "$what is gone at a restart: with the reason" "$(out "$job")" "checkpoint: .*$what"
     mv "$H/keeper.away" "$H/keeper" 2>/dev/null
     cp "$CONF.good" "$CONF"
-    run scontrol release "$job"
-    ok "$what is back: the job is restored" wait_until 40 released_restored "$job" "$([ $what = keeper ] && echo 1 || echo 2)"
+    ok "$what is back: the job is released" release "$job"
+    ok "$what is back: the job is restored" wait_until 60 restored_times "$job" "$([ $what = keeper ] && echo 1 || echo 2)"
     ok "$what is back: it goes on" goes_on "$job"
 done
 touch "$stop"

@@ -180,7 +180,7 @@ verifies() {
 }
 
 prunes() {
-    local gen2 size
+    local gen2 size last
     ok "prune: a third checkpoint" checkpoint "$job"
     is "prune: there are two, keep=2" "$(generations "$job" | paste -s -d ' ')" 'gen-0000-000002 gen-0000-000003'
     gen2=$(taskdir "$job")/gen-0000-000002
@@ -213,7 +213,17 @@ prunes() {
     ok "prune: the job is cancelled" wait_state "$job" CANCELLED
     ok "prune: keep 1 leaves one of an ended job" run scheckpoint prune "$job"
     is "prune: it is there" "$(n_generations "$job")" 1
+    last=$(newest "$job")
+    last=${last#gen-}
     wait_until 20 not_completing "$job"
+    run touch "$(taskdir "$job")/gen-$last/precious" "$(jobdir "$job")/mine"
+    like "prune: a file that is not ours is left" "$(run scheckpoint prune --keep 0 "$job" 2>&1; echo "status $?")" \
+        "holds 'precious', which is not ours"
+    ok "prune: nothing in that generation went" test -e "$(taskdir "$job")/gen-$last/manifest.json"
+    run rm "$(taskdir "$job")/gen-$last/precious" "$(jobdir "$job")/mine"
+    run ln -s "$SCRATCH" "$HOME_DIR/link"
+    nok "prune: a link is not followed" run_root scheckpoint prune -d "$HOME_DIR/link" --user ckptest --keep 0 "$job"
+    is "prune: so it is still there" "$(n_generations "$job")" 1
     like "prune: keep 0 takes all of a job that has ended" \
         "$(run_root scheckpoint prune -d "$SCRATCH" --user ckptest --keep 0 "$job" 2>&1)" "$job +ended +1 .* all .*"
     ok "prune: nothing of it is left" no_images "$job"

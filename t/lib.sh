@@ -69,6 +69,19 @@ is() {
     return 1
 }
 
+# isnt NAME GOT UNWANTED
+isnt() {
+    test_n=$((test_n + 1))
+    if [ "$2" != "$3" ]; then
+        echo "ok $test_n - $1"
+        return 0
+    fi
+    test_failed=$((test_failed + 1))
+    echo "not ok $test_n - $1"
+    diag "got what it must not be: $2"
+    return 1
+}
+
 # like NAME TEXT REGEX (extended)
 like() {
     test_n=$((test_n + 1))
@@ -293,6 +306,8 @@ job_pid() {
     return 1
 }
 
+no_process() { [ -z "$(job_pids "$1")" ]; }
+
 # ours NAME - processes of that name of anybody's in this testbed, by the environment that they were given
 ours() {
     local pid
@@ -360,5 +375,30 @@ restarted() {
 restored() { wait_out "$1" 'checkpoint: restored' "${2:-60}"; }
 n_restored() { out "$1" | grep -c 'checkpoint: restored'; }
 restored_times() { [ "$(n_restored "$1")" -ge "$2" ]; }
-# Slurm shows what was requeued and held with JobSpecialExit either way.
-held() { [[ $(state "$1") == SPECIAL_EXIT || $(show "$1") =~ \ Reason=[A-Za-z_]*([Hh]eld|SPECIAL_EXIT) ]]; }
+
+# Slurm shows a job that was requeued and held in more than one way.
+held() {
+    local now
+    now=$(show "$1")
+    [[ $now != *JobState=COMPLETING* && $now =~ JobState=SPECIAL_EXIT|\ Reason=[A-Za-z_]*([Hh]eld|SPECIAL_EXIT) ]]
+}
+wait_held() { wait_until "${2:-60}" held_now "$1" || { tell "$1"; return 1; }; }
+held_now() {
+    held "$1" && return
+    [ "$(state "$1")" != PENDING ] || run_root scontrol update job="$1" StartTime=now
+    return 1
+}
+# requeue_hold JOB - it does not start before `release JOB`
+requeue_hold() { run scontrol requeuehold "$1" && wait_held "$1" && wait_until 20 no_process "$1"; }
+release() {
+    run scontrol release "$1" || return 1
+    sleep 1
+    wait_until "${2:-60}" out_of_queue "$1" || { tell "$1"; return 1; }
+}
+out_of_queue() {
+    case $(state "$1") in
+        PENDING) run_root scontrol update job="$1" StartTime=now; return 1 ;;
+        RUNNING | COMPLETED | FAILED) return 0 ;;
+    esac
+    return 1
+}

@@ -62,3 +62,23 @@ t_attack_withbit_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 t-attacks: $(t_attacks)
 
 EXTRA_DIST += t/seclib.sh t/attack/forge.py
+
+# A filesystem that fails when it is told to (t/08*.t, which skip without it): make t-faulty.
+if HAVE_FUSE3
+t_faulty = t/faulty/faulty t/faulty/fuse-mount
+EXTRA_PROGRAMS += $(t_faulty)
+check_DATA += $(t_faulty)
+CLEANFILES += $(t_faulty)
+t_faulty_faulty_SOURCES = t/faulty/faulty.c t/faulty/faults.c t/faulty/faults.h
+t_faulty_faulty_CFLAGS = $(WARN_CFLAGS) $(FUSE3_CFLAGS) -pthread
+t_faulty_faulty_LDFLAGS = -pthread
+t_faulty_faulty_LDADD = $(FUSE3_LIBS)
+t_faulty_fuse_mount_SOURCES = t/faulty/fuse-mount.c
+t_faulty_fuse_mount_CFLAGS = $(WARN_CFLAGS)
+t_faulty_fuse_mount_LDFLAGS =
+endif
+
+.PHONY: t-faulty
+t-faulty: $(t_faulty)
+
+EXTRA_DIST += t/faultlib.sh t/faulty/flip.py t/faulty/forge-generation.py

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dump/press.h"
+
+#include "common/manifest.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#define PIECE (512u << 10) /* digested, then written while it is still in the processor's cache */
+
+struct press {
+    ZSTD_CCtx *zstd; /* NULL: uncompressed */
+    EVP_MD_CTX *md;
+};
+
+struct press *press_create(enum facts_compress compress, int level)
+{
+    struct press *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return NULL;
+    p->md = EVP_MD_CTX_new();
+    if (compress == COMPRESS_ZSTD)
+        p->zstd = ZSTD_createCCtx();
+    if (!p->md || (compress == COMPRESS_ZSTD &&
+                   (!p->zstd || ZSTD_isError(ZSTD_CCtx_setParameter(
+                                    p->zstd, ZSTD_c_compressionLevel, level))))) {
+        press_destroy(p);
+        errno = ENOMEM;
+        return NULL;
+    }
+    return p;
+}
+
+void press_destroy(struct press *p)
+{
+    int saved = errno;
+
+    if (!p)
+        return;
+    ZSTD_freeCCtx(p->zstd);
+    EVP_MD_CTX_free(p->md);
+    free(p);
+    errno = saved;
+}
+
+static const char *no_digest(void)
+{
+    errno = EIO;
+    return "SHA-256 failed";
+}
+
+static const char *end_digest(struct press *p, char sha256[65])
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned n;
+
+    if (EVP_DigestFinal_ex(p->md, sum, &n) != 1 || n != 32)
+        return no_digest();
+    for (unsigned i = 0; i < n; i++)
+        snprintf(sha256 + 2 * i, 3, "%02x", sum[i]);
+    return NULL;
+}
+
+static int write_at(int fd, const uint8_t *data, size_t len, uint64_t at)
+{
+    while (len > 0) {
+        ssize_t n = pwrite(fd, data, len, (off_t)at);
+
+        if (n < 0) {
+            if (errno == EINTR)
+                continue;
+            return -1;
+        }
+        data += n;
+        len -= (size_t)n;
+        at += (uint64_t)n;
+    }
+    return 0;
+}
+
+const char *press_write(struct press *p, int fd, const uint8_t *raw, size_t len, uint64_t at,
+                        char sha256[65])
+{
+    size_t n;
+
+    if (EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) != 1)
+        return no_digest();
+    for (size_t done = 0; done < len; done += n) {
+        n = len - done < PIECE ? len - done : PIECE;
+        if (EVP_DigestUpdate(p->md, raw + done, n) != 1)
+            return no_digest();
+        if (write_at(fd, raw + done, n, at + done) < 0)
+            return "cannot write " MANIFEST_PAGES;
+    }
+    return end_digest(p, sha256);
+}
+
+const char *press_zstd(struct press *p, const uint8_t *raw, size_t len, uint8_t *to, size_t room,
+                       size_t *stored, char sha256[65])
+{
+    size_t n = ZSTD_compress2(p->zstd, to, room, raw, len);
+
+    if (ZSTD_isError(n)) {
+        errno = EIO;
+        return "zstd cannot compress";
+    }
+    if (EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) != 1 || EVP_DigestUpdate(p->md, to, n) != 1)
+        return no_digest();
+    *stored = n;
+    return end_digest(p, sha256);
+}

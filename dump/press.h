@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * press - what a thread of the pack does with one frame: digest it, and compress it or put it into the file.
+ */
+#ifndef DUMP_PRESS_H
+#define DUMP_PRESS_H
+
+#include "common/facts.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One thread's contexts. */
+struct press;
+
+struct press *press_create(enum facts_compress compress, int level); /* NULL: no memory */
+void press_destroy(struct press *p);                                 /* NULL is fine */
+
+/* Both: the digest of what is stored.  NULL, or what failed, with errno. */
+
+/* Write raw as it is to `at` in the file; several threads may do so at a time. */
+const char *press_write(struct press *p, int fd, const uint8_t *raw, size_t len, uint64_t at,
+                        char sha256[65]);
+/* Compress raw into `to`, of which `room` bytes are enough (ZSTD_compressBound). */
+const char *press_zstd(struct press *p, const uint8_t *raw, size_t len, uint8_t *to, size_t room,
+                       size_t *stored, char sha256[65]);
+
+#endif
