@@ -52,7 +52,7 @@ struct pack {
     uint64_t fed; /* raw bytes submitted */
 
     pthread_t *threads;
-    unsigned nthreads, running;
+    unsigned nthreads, started, running;
 
     char *index;
     size_t index_len, index_room;
@@ -294,9 +294,11 @@ static int start(struct pack *p, void *(*fn)(void *))
     int rc;
 
     pthread_mutex_lock(&p->lock);
-    rc = pthread_create(&p->threads[p->running], NULL, fn, p);
-    if (rc == 0)
+    rc = pthread_create(&p->threads[p->started], NULL, fn, p);
+    if (rc == 0) {
+        p->started++;
         p->running++;
+    }
     pthread_mutex_unlock(&p->lock);
     if (rc == 0)
         return 0;
@@ -439,7 +441,6 @@ void pack_sums(const struct pack *p, struct pack_sums *sums)
 bool pack_destroy(struct pack *p)
 {
     struct timespec until;
-    unsigned started;
     int rc = 0;
 
     if (!p)
@@ -447,7 +448,6 @@ bool pack_destroy(struct pack *p)
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += 2;
     pthread_mutex_lock(&p->lock);
-    started = p->running;
     p->stop = true;
     pthread_cond_broadcast(&p->work);
     pthread_cond_broadcast(&p->ready);
@@ -456,7 +456,7 @@ bool pack_destroy(struct pack *p)
     pthread_mutex_unlock(&p->lock);
     if (rc != 0)
         return false;
-    for (unsigned i = 0; i < started; i++)
+    for (unsigned i = 0; i < p->started; i++)
         pthread_join(p->threads[i], NULL);
     pthread_mutex_destroy(&p->lock);
     release(p);

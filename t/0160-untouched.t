@@ -142,7 +142,7 @@ for what in keeper criu; do
     esac
     run scontrol requeue "$job"
     sleep 1.5
-    ok "$what is gone at a restart: the job is held" wait_held "$job"
+    ok "$what is gone at a restart: the job is held" wait_held_by_us "$job"
     like "$what is gone at a restart: with the reason" "$(out "$job")" "checkpoint: .*$what"
     mv "$H/keeper.away" "$H/keeper" 2>/dev/null
     cp "$CONF.good" "$CONF"

@@ -36,8 +36,6 @@ cancel_restored() {
     ok "cancel restored: requeue" requeue "$job"
     ok "cancel restored: restored" restored "$job"
     ok "cancel restored: goes on" goes_on "$job"
-    run scancel --signal=USR1 --batch "$job"
-    sleep 0.3
     start=$SECONDS
     run scancel "$job"
     ok "cancel restored: cancelled" wait_state "$job" CANCELLED
@@ -173,7 +171,7 @@ all_damaged() {
     for gen in $(generations "$job"); do flip "$(taskdir "$job")/$gen/pages.zst"; done
     run scontrol release "$job"
     sleep 1
-    ok "all damaged: the job is held" wait_until 60 held_after "$job"
+    ok "all damaged: the job is held" wait_held_by_us "$job"
     ok "all damaged: with SpecialExit" wait_state "$job" SPECIAL_EXIT 20
     like "all damaged: the reason is in its stderr" "$(out "$job")" '^checkpoint: .*pages.*held: scontrol release'
     like "all damaged: and its comment" "$(show "$job")" 'Comment=checkpoint: .*pages'
@@ -190,8 +188,6 @@ all_damaged() {
     ok "all damaged: ends" wait_state "$job" COMPLETED
     ok "all damaged: each step once" each_once "$job"
 }
-# held_after JOB - by its shepherd, when it has run and tried
-held_after() { out_has "$1" 'held: scontrol release' && held_now "$1"; }
 
 # --- isolation=host: pids are the node's, and somebody else may have one
 
@@ -206,7 +202,7 @@ busy_pid() {
     is "busy pid: somebody else has it" "$squatter" "$pid"
     run scontrol release "$job"
     sleep 1
-    ok "busy pid: the job is held" wait_until 60 held_after "$job"
+    ok "busy pid: the job is held" wait_held_by_us "$job"
     like "busy pid: the reason names the pid" "$(out "$job")" "^checkpoint: .*pid $pid\\b.*held"
     is "busy pid: it did not start over" "$(out "$job" | grep -c '^start')" 1
     nothing_left "busy pid" "$job"
@@ -248,7 +244,7 @@ END
 hang() {
     local job=$1
     ok "hang: released" release "$job"
-    ok "hang: the job is held" wait_until 60 held_after "$job"
+    ok "hang: the job is held" wait_held_by_us "$job"
     like "hang: the reason is the time" "$(out "$job")" '^checkpoint: .*(timed out|did not end|within|seconds| s[ ;:,]).*held'
     is "hang: it did not start over" "$(out "$job" | grep -c '^start')" 1
     nothing_left hang "$job"
@@ -268,7 +264,7 @@ hang_keeper() {
     ok "keeper killed: released" release "$job"
     ok "keeper killed: criu runs" wait_until 30 job_pid "$job" "$HANG"
     kill -KILL "$(job_pid "$job" keeper)"
-    ok "keeper killed: the job is held" wait_until 60 held_after "$job"
+    ok "keeper killed: the job is held" wait_held_by_us "$job"
     like "keeper killed: with the reason" "$(out "$job")" '^checkpoint: .*keeper.*held'
     is "keeper killed: it did not start over" "$(out "$job" | grep -c '^start')" 1
     nothing_left "keeper killed" "$job"
@@ -306,7 +302,7 @@ ok "max restarts: goes on" goes_on "$job"
 ok "max restarts: requeue" requeue_hold "$job"
 run scontrol release "$job"
 sleep 1
-ok "max restarts: the second one holds the job" wait_until 60 held_after "$job"
+ok "max restarts: the second one holds the job" wait_held_by_us "$job"
 like "max restarts: with the reason" "$(out "$job")" '^checkpoint: .*MaxRestarts.*held'
 cp "$TEST_TMP/checkpoint.conf" "$TB/etc/checkpoint.conf"
 touch "$HOME_DIR/hang.stop"

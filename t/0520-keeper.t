@@ -123,7 +123,7 @@ rows_11_12() {
     for mode in limits stop kill; do
         n=11
         [ $mode = limits ] || n=12
-        halt=$HOME_DIR/pest.$mode
+        halt=$HOME_DIR/halt.$mode
         run "$ATTACKS/spin" "job_$job/" "$halt" "$halt.report" $mode </dev/null >/dev/null 2>&1 &
         wait_until 10 grep -q started "$halt.report"
         out=$(checkpoint "$job" 2>&1)

@@ -8,7 +8,7 @@
 #
 #   session NAME DIR [run-helper options] -- PROGRAM...   # sets TREE_OUT, where the program prints
 #   reply=$(ask dump)                                     # one line of key=value
-#   tell signal KILL
+#   tell_it signal KILL
 #   session_end
 
 # shellcheck source=t/lib.sh
@@ -49,14 +49,25 @@ session() {
     SESSION_DIR=$dir/$KEY/batch
     rm -f "$TEST_TMP/$name.to" "$TEST_TMP/$name.from"
     mkfifo "$TEST_TMP/$name.to" "$TEST_TMP/$name.from"
-    "${RUN_HELPER[@]}" --dir "$dir" --out "$TREE_OUT" "${opts[@]}" --do - -- "$@" \
-        <"$TEST_TMP/$name.to" >"$TEST_TMP/$name.from" 2>&1 &
+    # In a control group of its own: after a restore everything of the user's in the group is looked at.
+    SESSION_GROUP=$(own_group "$name")
+    (
+        echo "$BASHPID" >"$SESSION_GROUP/cgroup.procs"
+        exec "${RUN_HELPER[@]}" --dir "$dir" --out "$TREE_OUT" "${opts[@]}" --do - -- "$@"
+    ) <"$TEST_TMP/$name.to" >"$TEST_TMP/$name.from" 2>&1 &
     session_pid=$!
     exec {session_to}>"$TEST_TMP/$name.to" {session_from}<"$TEST_TMP/$name.from"
     wait_until 10 test -s "$TREE_OUT"
 }
 
-# tell COMMAND... - one without an answer
+# own_group NAME - a new control group (v1 or v2); prints its directory
+own_group() {
+    local top=/sys/fs/cgroup
+    [ ! -d $top/pids ] || top=$top/pids
+    mkdir -p "$top/${TEST_TMP##*/}.$1" && echo "$top/${TEST_TMP##*/}.$1"
+}
+
+# tell_it COMMAND... - one without an answer
 tell_it() { printf '%s\n' "$*" >&"$session_to"; }
 
 # ask COMMAND... - dump, restore or wait; prints the answer, and what was said before it
@@ -75,6 +86,7 @@ session_end() {
     [ -z "${1:-}" ] || tell_it "$1"
     exec {session_to}>&- {session_from}<&-
     wait "$session_pid"
+    rmdir "$SESSION_GROUP"
 }
 
 # succeeded REPLY ; error_of REPLY ; text_of REPLY ; generation_of REPLY
@@ -114,7 +126,7 @@ faulty() {
 }
 # plan WORDS... - see the head of t/faulty/faulty.c
 plan() { run setfattr -n user.faulty -v "$*" "$FAULTY_MNT"; }
-planned() { run getfattr --only-values -n user.faulty "$FAULTY_MNT"; }
+planned() { run getfattr --absolute-names --only-values -n user.faulty "$FAULTY_MNT"; }
 
 # verify DIR [GENERATION as EPOCH.SEQUENCE] - reads it all with scheckpoint
 verify() { run scheckpoint verify -d "$1" "4711${2:+.$2}"; }

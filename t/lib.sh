@@ -388,6 +388,9 @@ held_now() {
     [ "$(state "$1")" != PENDING ] || run_root scontrol update job="$1" StartTime=now
     return 1
 }
+# wait_held_by_us JOB - it has run again, and was held because it could not be restored
+wait_held_by_us() { wait_until 60 held_by_us "$1" || { tell "$1"; return 1; }; }
+held_by_us() { held_now "$1" && out_has "$1" '^checkpoint: .*held: scontrol release'; }
 # requeue_hold JOB - it does not start before `release JOB`
 requeue_hold() { run scontrol requeuehold "$1" && wait_held "$1" && wait_until 20 no_process "$1"; }
 release() {
