@@ -52,6 +52,7 @@ struct shepherd {
     bool dump_stop;
     char request_id[33];    /* owner's request that the dump answers, or "" */
     bool bell;              /* SIGURG came while a dump was running */
+    bool more;              /* a request was taken: others may have been put beside it */
     enum final_kind final;  /* a last dump is due or running */
     char last_failure[512]; /* said already: a failure that repeats is not said again */
     unsigned failures;      /* in a row: the interval backs off */

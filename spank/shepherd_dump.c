@@ -165,6 +165,8 @@ static void failed(struct shepherd *s, const struct proto_reply *r)
     memcpy(s->last_failure, r->text, sizeof s->last_failure);
 }
 
+static void look_for_request(struct shepherd *s, bool rung);
+
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
 {
     bool stopped = s->dump_stop;
@@ -197,38 +199,44 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
     shepherd_timer_arm(s);
     if (s->bell)
         shepherd_bell(s);
+    else if (s->more)
+        look_for_request(s, false);
 }
 
-void shepherd_bell(struct shepherd *s)
+/* A ring without a request is an operator's; one that was only looked for is not a ring. */
+static void look_for_request(struct shepherd *s, bool rung)
 {
     struct request q;
     struct err err = {{0}};
     int found;
 
-    s->bell = false;
-    if (s->dumping) {
-        s->bell = true;
-        return;
-    }
+    s->more = false;
     found = s->files ? shepherd_request_take(s, &q, &err) : 0;
     if (found < 0) {
         shepherd_say("a request cannot be read: %s", err.text);
         return;
     }
     if (found == 0) {
-        if (last_dump_s == 0 || now_s() - last_dump_s >= BARE_RING_GAP_S)
+        if (rung && (last_dump_s == 0 || now_s() - last_dump_s >= BARE_RING_GAP_S))
             shepherd_dump(s, "operator", false);
         return;
     }
-    s->bell = true; /* there may be more */
     if (strcmp(q.verb, "create") != 0) {
         answer(s, q.id, "failed", NULL, "unknown request");
-        shepherd_bell(s);
+        look_for_request(s, false);
         return;
     }
+    s->more = true;
     answer(s, q.id, "running", NULL, "");
     memcpy(s->request_id, q.id, sizeof s->request_id);
     shepherd_dump(s, "request", false);
+}
+
+void shepherd_bell(struct shepherd *s)
+{
+    s->bell = s->dumping;
+    if (!s->dumping)
+        look_for_request(s, true);
 }
 
 static int load_job(void *arg, void *result, struct err *err)

@@ -71,8 +71,14 @@ answers() {
 
 # Rows 10 and 23: attacked without a pause from birth, while checkpoints are made and restored
 rows_10_23() {
-    local job stop=$HOME_DIR/spin.stop halt=$HOME_DIR/spin.halt report=$HOME_DIR/spin i name
-    : >"$HOME_DIR/spin.prolog" # from now on TaskProlog starts the one inside
+    local job stop=$HOME_DIR/spin.stop halt=$HOME_DIR/spin.halt report=$HOME_DIR/spin i name decoy
+    "$ATTACKS/withbit" decoy "$HELPERS" "$(id -u ckptest)" "$(id -g ckptest)" &
+    decoy=$!
+    run "$ATTACKS/spin" "pid=$decoy" "$HOME_DIR/decoy.halt" "$report.decoy" </dev/null >/dev/null 2>&1 &
+    ok "row 10: a plain process with the bit would be seized (control)" \
+        wait_until 15 grep -q 'BREACH: ptrace of keeper' "$report.decoy"
+    touch "$HOME_DIR/decoy.halt"
+    kill "$decoy"
     job=$(submit --job-name=spun --checkpoint=interval=0 --hold -- "$(job_script spin.sh "$PROGS/counter" "$stop")")
     run "$ATTACKS/spin" "job_$job/" "$halt" "$report.outside" </dev/null >/dev/null 2>&1 &
     wait_until 10 grep -q started "$report.outside"
@@ -147,8 +153,9 @@ echo 'TaskProlog=@DIR@/home/ckptest/prolog' >"$TEST_TMP/slurm.conf"
 sec_up --slurm-conf "$TEST_TMP/slurm.conf"
 put_script prolog >/dev/null <<END
 #!/bin/bash
-[ "\$SLURM_JOB_NAME" != spun ] ||
-    setsid $ATTACKS/spin job_\$SLURM_JOB_ID/ $HOME_DIR/spin.halt $HOME_DIR/spin.inside </dev/null >/dev/null 2>&1 &
+[ "\$SLURM_JOB_NAME" = spun ] || exit 0
+# A simple command, else a shell would hold the pipe to slurmstepd open.
+setsid $ATTACKS/spin job_\$SLURM_JOB_ID/ $HOME_DIR/spin.halt $HOME_DIR/spin.inside </dev/null >/dev/null 2>&1 &
 END
 together ${SEC_ONLY:-rows_14_15 rows_11_12}
 [ -n "${SEC_ONLY:-}" ] || rows_10_23 # alone: it takes a whole processor, and more

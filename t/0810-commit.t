@@ -18,12 +18,16 @@ restores() {
     return 1
 }
 
+# files GENERATION - what is in it, down to inode and time of change
+files() { find "$SESSION_DIR/$1" -printf '%f %i %s %C@ %m\n' | sort; }
+
 # sweep NAME WHICH AFTER ACTION CHECK - dumps with a fault at operation 1, 2, 3 ... of WHICH until one comes through.
 # CHECK is called after each dump that failed, with N and the reply.
 sweep() {
-    local name=$1 which=$2 after=$3 action=$4 check=$5 n reply before newest bad='' failed=0 came=0
+    local name=$1 which=$2 after=$3 action=$4 check=$5 n reply before newest was bad='' failed=0 restored=0 came=0
     for ((n = 1; n < 400; n++)); do
         before=$(complete | tail -n 1)
+        was=$(files "$before")
         plan "$which $n$after $action"
         reply=$(ask dump)
         came=$(planned)
@@ -34,11 +38,15 @@ sweep() {
             failed=$((failed + 1))
             bad+=$("$check" $n "$reply" "$before" "$newest")
         fi
-        bad+=$(restores "$n" "$before" "$newest")
+        # A restore takes its time: where the same files are there still, every fourth is enough.
+        if [ "$(files "$newest")" != "$was" ] || [ $((n % 4)) -eq 0 ]; then
+            restored=$((restored + 1))
+            bad+=$(restores "$n" "$before" "$newest")
+        fi
         bad+=$(unbroken)
         [ "$came" -ge "$n" ] || break
     done
-    diag "$name: $n operations, $failed dumps failed"
+    diag "$name: $n operations, $failed dumps failed, $restored restores"
     is "$name: the program runs on, and the newest complete generation restores, each time" "$bad" ""
     ok "$name: it failed at many operations (control)" test $failed -ge 15
     ok "$name: until the fault came too late (control)" test "$came" -lt "$n"
@@ -51,7 +59,8 @@ sweep() {
 check_error() { # N REPLY BEFORE NEWEST
     [ "$3" = "$4" ] || echo "$1: said to have failed, but $4 is there: $2"
     [ -n "$(text_of "$2")" ] || echo "$1: no text: $2"
-    [ -z "$(partial)" ] || [ "$(error_of "$2")" = "" ] || echo "$1: $(partial) is left: $2"
+    # Where mkdir itself is said to have failed, the directory may be there; the next dump removes it.
+    [ -z "$(partial)" ] || grep -q 'cannot make' <<<"$2" || echo "$1: $(partial) is left: $2"
 }
 # The disk stays full: what was written may be left; the next dump removes it.
 check_full() {
@@ -138,7 +147,7 @@ timed() {
         [ $((n % 3)) -ne 0 ] || bad+=$(restores "$ms ms" "$before" "$newest")
         bad+=$(unbroken)
     done
-    diag "timed: $n kills in steps of $step ms, $hit hit"
+    diag "timed: $n dumps to be killed, in steps of $step ms, $hit were"
     is "timed: killed at whatever moment, the program runs on and the newest complete generation restores" "$bad" ""
     ok "timed: most kills hit (control)" test $hit -ge 40
     ok "timed: the next dump is made" succeeded "$(ask dump)"

@@ -5,7 +5,8 @@
  *
  *   spin GROUP FILE REPORT [MODE]
  *
- * GROUP: only processes whose /proc/PID/cgroup holds this text are touched (other jobs may run on the machine).
+ * GROUP: only processes whose /proc/PID/cgroup holds this text are touched (other jobs may run on the machine);
+ *        pid=N: only this one.
  * MODE take (default): ptrace, /proc/PID/mem, process_vm_readv, pidfd_getfd.  What counts as a breach is success
  *      on a process that held a capability before and after.
  * MODE limits: prlimit of FSIZE, NOFILE, AS and CPU to zero on dump and restore.
@@ -174,6 +175,8 @@ static bool ours(int pid, const char *group)
 
     if (pid > MAX_PID || pid == getpid())
         return false;
+    if (strncmp(group, "pid=", 4) == 0)
+        return pid == (int)strtol(group + 4, NULL, 10);
     if (!known[pid]) {
         if (slurp(pid, "cgroup", text, sizeof text) <= 0)
             return false;

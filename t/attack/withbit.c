@@ -11,6 +11,8 @@
  *   no-new-privs, traced, shared-fs (a CLONE_FS sibling), user-namespace
  *   facts-unsealed, facts-of-user, facts-of-other-uid, facts-no-memfd
  *   peer-of-root, peer-of-other-process, peer-stream
+ *   decoy            no keeper at all: a plain process of that name with the bit, which stays for 20 s; what an
+ *                    attacker must be able to seize, or he proves nothing
  *
  * Prints what the keeper writes, and "withbit: keeper answers ERROR" or "withbit: keeper ended".
  */
@@ -128,6 +130,14 @@ static void enter_user_namespace(void)
     set_bit(CAP_SET);
 }
 
+static void be_decoy(void)
+{
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    prctl(PR_SET_NAME, "keeper", 0, 0, 0);
+    sleep(20);
+    exit(0);
+}
+
 /* In the child that becomes the keeper. */
 static void hostile_child(int facts, int sock)
 {
@@ -234,6 +244,8 @@ int main(int argc, char **argv)
     alarm(30);
     if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
         die("setresuid");
+    if (is("decoy"))
+        be_decoy();
     if (!is("peer-of-root"))
         make_socket(pair);
     child = fork();
