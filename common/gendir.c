@@ -186,12 +186,14 @@ static ssize_t scan(int taskfd, struct found **out, struct err *err)
     return (ssize_t)n;
 }
 
-static bool is_own_dir(int dirfd, const char *name)
+/* 1, 0, or -1: a file system that does not answer must not look like one without checkpoints. */
+static int is_own_dir(int dirfd, const char *name, struct err *err)
 {
     struct stat st;
 
-    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
-           st.st_uid == geteuid();
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+    return errno == ENOENT ? 0 : err_sys(err, "%s", name); /* removed meanwhile */
 }
 
 int gendir_list(int taskfd, struct gendir_id **ids, struct err *err)
@@ -209,15 +211,23 @@ int gendir_list(int taskfd, struct gendir_id **ids, struct err *err)
         free(list);
         return -1;
     }
-    for (ssize_t i = 0; i < n; i++) {
+    for (ssize_t i = 0; i < n && count >= 0; i++) {
+        int own = 0;
         char name[40];
 
         gendir_format_name(list[i].id, false, name);
-        if (!list[i].partial && is_own_dir(taskfd, name))
+        if (!list[i].partial)
+            own = is_own_dir(taskfd, name, err);
+        if (own > 0)
             out[count++] = list[i].id;
+        else if (own < 0)
+            count = -1;
     }
     free(list);
-    *ids = out;
+    if (count < 0)
+        free(out);
+    else
+        *ids = out;
     return count;
 }
 

@@ -1,3 +1,3 @@
 EXTRA_DIST += \
-	contrib/check contrib/functions.sh contrib/get-criu contrib/install-deps contrib/quickstart \
+	contrib/bench contrib/check contrib/functions.sh contrib/get-criu contrib/install-deps contrib/quickstart \
 	contrib/testbed .ci/run .clang-tidy build-aux/tap-driver.sh

@@ -82,6 +82,24 @@ not_writable() {
     ends readonly
 }
 
+# The very first one fails: one request is one attempt.
+first() {
+    local job stop=$HOME_DIR/first.stop task
+    job=$(submit --checkpoint=interval=0 -- "$(job_script first.sh "$PROGS/counter" "$stop")")
+    ok "first: starts" wait_step "$job" 3
+    task=$(taskdir "$job")
+    chmod 500 "$task"
+    nok "first: create fails" checkpoint "$job"
+    ok "first: the job runs on" goes_on "$job" 20
+    is "first: it was tried once" "$(cat "$task"/events* | grep -c '"checkpoint-failed"')" 1
+    chmod 700 "$task"
+    ok "first: the next one is made" checkpoint "$job"
+    ok "first: the job runs on" goes_on "$job" 20
+    is "first: it was made once" "$(n_generations "$job")" 1
+    touch "$stop"
+    ok "first: ends" wait_state "$job" COMPLETED
+}
+
 vanished() {
     local job dir good
     start vanished --mem=400 "$PROGS/counter" "$HOME_DIR/vanished.stop"
@@ -161,5 +179,5 @@ stopped() {
 }
 
 tb_up --nodes 2
-together full not_writable vanished killed
+together full not_writable first vanished killed
 done_testing

@@ -15,7 +15,7 @@ look() {
 env | sort
 echo "umask $(umask)"
 ulimit -a
-grep -E '^(Cap|NoNewPrivs|Seccomp|Sig|Uid|Gid|Groups|Umask|Threads)' /proc/self/status
+grep -E '^(Cap|NoNewPrivs|Seccomp|Sig[^Q]|Shd|Uid|Gid|Groups|Umask|Threads)' /proc/self/status
 for fd in /proc/self/fd/*; do echo "fd ${fd##*/} $(readlink "$fd")"; done
 for ns in /proc/self/ns/*; do echo "$(readlink "$ns")"; done
 echo "parent $(cat /proc/$PPID/comm)"

@@ -3,6 +3,7 @@
 #
 # What a program finds inside isolation=private, each point of spank-checkpoint(8): pids, /proc, ids and groups, munge,
 # Slurm's commands, a nested srun, setuid programs, signals through Slurm.
+# isolation: private
 . "$(dirname "$0")/lib.sh"
 
 CKPT_ISOLATION=private tb_up

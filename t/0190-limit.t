@@ -3,6 +3,7 @@
 #
 # A job that needs more time than its limit: the last checkpoint comes before the limit, the job requeues itself
 # and goes on. Slurm's limits are whole minutes, so this takes one.
+# isolation: private
 . "$(dirname "$0")/lib.sh"
 
 tb_up

@@ -35,7 +35,7 @@ EXTRA_DIST += t/lib.sh t/progs/Counter.java t/progs/background.sh t/progs/counte
 	t/progs/pipeline.sh
 
 # Attack programs of the security tests (t/05*.t, t/06*.t): built like the programs above, by make t-attacks.
-t_attacks = t/attack/client.so t/attack/evil.so t/attack/nsattack t/attack/spin t/attack/talk.so t/attack/withbit
+t_attacks = t/attack/client.so t/attack/crash t/attack/evil.so t/attack/nsattack t/attack/spin t/attack/talk.so t/attack/withbit
 EXTRA_PROGRAMS += $(t_attacks)
 check_DATA += $(t_attacks)
 CLEANFILES += $(t_attacks)
@@ -45,6 +45,8 @@ t_attack_client_so_SOURCES = t/attack/client.c
 t_attack_client_so_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 t_attack_client_so_CFLAGS = $(WARN_CFLAGS) -fPIC
 t_attack_client_so_LDFLAGS = -XCClinker -shared
+t_attack_crash_SOURCES = t/attack/crash.c
+t_attack_crash_CFLAGS = $(WARN_CFLAGS)
 t_attack_evil_so_SOURCES = t/attack/evil.c
 t_attack_evil_so_CFLAGS = $(WARN_CFLAGS) -fPIC
 t_attack_evil_so_LDFLAGS = -XCClinker -shared
@@ -61,7 +63,7 @@ t_attack_withbit_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 .PHONY: t-attacks
 t-attacks: $(t_attacks)
 
-EXTRA_DIST += t/seclib.sh t/attack/forge.py
+EXTRA_DIST += t/seclib.sh t/attack/forge.py t/attack/sockets.py
 
 # A filesystem that fails when it is told to (t/08*.t, which skip without it): make t-faulty.
 if HAVE_FUSE3
@@ -82,3 +84,10 @@ endif
 t-faulty: $(t_faulty)
 
 EXTRA_DIST += t/faultlib.sh t/faulty/flip.py t/faulty/forge-generation.py
+
+# The tests themselves, whichever there are, and the fuzz targets with their corpora.
+dist-hook:
+	$(MKDIR_P) $(distdir)/t
+	cp -p $(srcdir)/t/*.t $(distdir)/t/
+	cp -pR $(srcdir)/t/fuzz $(distdir)/t/
+	cp -pR $(srcdir)/t/helpers $(srcdir)/t/progs $(srcdir)/t/attack $(srcdir)/t/faulty $(distdir)/t/

@@ -8,8 +8,10 @@ In each directory streamer-capture.sock and streamer-serve.sock are bound, open 
 every connection to one of them and every socket in /proc/net/unix with a name that was not there at the start goes
 into REPORT: "connection PATH", "socket NAME"; at the end "looked N".
 """
+import contextlib
 import os
 import selectors
+import signal
 import socket
 import sys
 
@@ -32,8 +34,12 @@ def plant(directories, watch):
             # The name may be longer than an address holds.
             here = os.open(directory, os.O_RDONLY)
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listener.bind(f"/proc/self/fd/{here}/streamer-{which}.sock")
-            os.close(here)
+            try:
+                listener.bind(f"/proc/self/fd/{here}/streamer-{which}.sock")
+            except OSError:  # another run of this test has one there
+                continue
+            finally:
+                os.close(here)
             os.chmod(path, 0o777)
             listener.listen(8)
             watch.register(listener, selectors.EVENT_READ, path)
@@ -41,14 +47,11 @@ def plant(directories, watch):
     return planted
 
 
-def main():
-    stop, report_path, directories = sys.argv[1], sys.argv[2], sys.argv[3:]
-    watch = selectors.DefaultSelector()
-    planted = plant(directories, watch)
-    seen, looked = names(), 0
+def look(stop, report_path, watch):
+    seen, looked, parent = names(), 0, os.getppid()
     with open(report_path, "w", encoding="utf-8", buffering=1) as report:
         print("started", file=report)
-        while not os.path.exists(stop):
+        while not os.path.exists(stop) and os.getppid() == parent:
             for key, _ in watch.select(0.001):
                 print("connection", key.data, file=report)
                 key.fileobj.accept()[0].close()
@@ -57,8 +60,18 @@ def main():
                 print("socket", name, file=report)
             looked += 1
         print("looked", looked, file=report)
-    for path in planted:
-        os.unlink(path)
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    watch = selectors.DefaultSelector()
+    planted = plant(sys.argv[3:], watch)
+    try:
+        look(sys.argv[1], sys.argv[2], watch)
+    finally:
+        for path in planted:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
 
 main()

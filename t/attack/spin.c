@@ -216,6 +216,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: spin GROUP FILE REPORT [take|limits|stop|kill]\n");
         return 2;
     }
+    alarm(300); /* nobody is left who could make FILE */
     fprintf(report, "started\n");
     fflush(report);
     while (access(argv[2], F_OK) < 0) {

@@ -118,7 +118,8 @@ unsigned faults_count(void)
 /* The action that is due, with its value. */
 static enum action due(enum faults_op op, const char *path, int *value)
 {
-    const char *name = strrchr(path, '/');
+    /* libfuse has no path for a file that was removed while it is open. */
+    const char *name = path ? strrchr(path, '/') : NULL;
     enum action action = NONE;
 
     pthread_mutex_lock(&lock);
