@@ -231,83 +231,6 @@ int gendir_list(int taskfd, struct gendir_id **ids, struct err *err)
     return count;
 }
 
-int gendir_begin(int taskfd, uint32_t epoch, struct gendir_id *id, struct err *err)
-{
-    struct gendir_id next = {epoch, 0};
-    struct found *list = NULL;
-    ssize_t n;
-    char name[40];
-
-    if (epoch > MAX_EPOCH) {
-        errno = EINVAL;
-        return err_set(err, "epoch %u is out of range", epoch);
-    }
-    n = scan(taskfd, &list, err);
-    if (n < 0)
-        return -1;
-    for (ssize_t i = 0; i < n; i++) {
-        if (list[i].id.epoch > epoch) {
-            free(list);
-            errno = ESTALE;
-            return err_set(err, "a newer start of this job has written checkpoints already");
-        }
-        if (list[i].id.sequence > next.sequence)
-            next.sequence = list[i].id.sequence;
-        /* One that cannot be removed (a stranger's file in it) costs space, but is in nobody's way:
-         * its number is not used again. */
-        if (list[i].partial)
-            (void)gendir_remove(taskfd, list[i].id, true, NULL);
-    }
-    free(list);
-    if (next.sequence == UINT32_MAX) {
-        errno = EOVERFLOW;
-        return err_set(err, "no generation number is left");
-    }
-    next.sequence++;
-    gendir_format_name(next, true, name);
-    if (mkdirat(taskfd, name, 0700) < 0)
-        return err_sys(err, "cannot make %s", name);
-    n = gendir_open_dir(taskfd, name, err);
-    if (n >= 0)
-        *id = next;
-    return (int)n;
-}
-
-/* A name without .partial is a promise: one that could not be kept is taken back. */
-static void take_back(int taskfd, const char *final, const char *partial)
-{
-    int saved = errno;
-
-    (void)renameat(taskfd, final, taskfd, partial);
-    errno = saved;
-}
-
-int gendir_commit(int taskfd, int genfd, struct gendir_id id, struct err *err)
-{
-    char from[40], to[40];
-
-    gendir_format_name(id, true, from);
-    gendir_format_name(id, false, to);
-    if (!beneath_same(genfd, taskfd, from)) {
-        errno = ESTALE;
-        return err_set(err, "%s is no longer the directory that was written", from);
-    }
-    if (fsync(genfd) < 0)
-        return err_sys(err, "fsync %s", from);
-    if (renameat(taskfd, from, taskfd, to) < 0)
-        return err_sys(err, "rename %s to %s", from, to);
-    if (!beneath_same(genfd, taskfd, to)) {
-        errno = ESTALE;
-        err_set(err, "%s was replaced while it was committed", from);
-    } else if (fsync(taskfd) < 0) {
-        err_sys(err, "fsync after the rename to %s", to);
-    } else {
-        return 0;
-    }
-    take_back(taskfd, to, from);
-    return -1;
-}
-
 static bool is_part(const char *name)
 {
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
@@ -339,6 +262,121 @@ static int check_parts(int genfd, const char *gen, struct err *err)
         rc = err_sys(err, "cannot read %s", gen);
     beneath_end(d);
     return rc;
+}
+
+static int stale(struct err *err)
+{
+    errno = ESTALE;
+    return err_set(err, "a newer start of this job has written checkpoints already");
+}
+
+/* An older copy of the job may be at work in a partial directory of its own: it is taken away under its hands
+ * as a whole, by name, so that it cannot commit what we are removing piece by piece.
+ *
+ * One that cannot be removed (a stranger's file in it) costs space, but is in nobody's way: its number is
+ * not used again. */
+static void clear_partial(int taskfd, struct gendir_id id, uint32_t epoch)
+{
+    struct gendir_id ours = {epoch, id.sequence};
+    char from[40], to[40];
+    int fd, rc;
+
+    gendir_format_name(id, true, from);
+    gendir_format_name(ours, true, to);
+    fd = gendir_open_dir(taskfd, from, NULL);
+    rc = fd < 0 ? -1 : check_parts(fd, from, NULL);
+    io_close(&fd);
+    if (rc == 0 && (id.epoch == epoch || renameat(taskfd, from, taskfd, to) == 0))
+        (void)gendir_remove(taskfd, ours, true, NULL);
+}
+
+int gendir_begin(int taskfd, uint32_t epoch, struct gendir_id *id, struct err *err)
+{
+    struct gendir_id next = {epoch, 0};
+    struct found *list = NULL;
+    ssize_t n;
+    char name[40];
+
+    if (epoch > MAX_EPOCH) {
+        errno = EINVAL;
+        return err_set(err, "epoch %u is out of range", epoch);
+    }
+    n = scan(taskfd, &list, err);
+    if (n < 0)
+        return -1;
+    for (ssize_t i = 0; i < n; i++) {
+        if (list[i].id.epoch > epoch) {
+            free(list);
+            return stale(err);
+        }
+        if (list[i].id.sequence > next.sequence)
+            next.sequence = list[i].id.sequence;
+        if (list[i].partial)
+            clear_partial(taskfd, list[i].id, epoch);
+    }
+    free(list);
+    if (next.sequence == UINT32_MAX) {
+        errno = EOVERFLOW;
+        return err_set(err, "no generation number is left");
+    }
+    next.sequence++;
+    gendir_format_name(next, true, name);
+    if (mkdirat(taskfd, name, 0700) < 0)
+        return err_sys(err, "cannot make %s", name);
+    n = gendir_open_dir(taskfd, name, err);
+    if (n >= 0)
+        *id = next;
+    return (int)n;
+}
+
+/* A name without .partial is a promise: one that could not be kept is taken back. */
+static void take_back(int taskfd, const char *final, const char *partial)
+{
+    int saved = errno;
+
+    (void)renameat(taskfd, final, taskfd, partial);
+    errno = saved;
+}
+
+/* Has a newer start of the job begun meanwhile? */
+static int check_epoch(int taskfd, uint32_t epoch, struct err *err)
+{
+    struct found *list = NULL;
+    ssize_t n = scan(taskfd, &list, err);
+    bool newer = n > 0 && list[0].id.epoch > epoch; /* newest first */
+
+    free(list);
+    if (n < 0)
+        return -1;
+    return newer ? stale(err) : 0;
+}
+
+int gendir_commit(int taskfd, int genfd, struct gendir_id id, struct err *err)
+{
+    char from[40], to[40];
+
+    gendir_format_name(id, true, from);
+    gendir_format_name(id, false, to);
+    if (check_epoch(taskfd, id.epoch, err) < 0)
+        return -1;
+    if (!beneath_same(genfd, taskfd, from)) {
+        errno = ESTALE;
+        return err_set(err, "%s is no longer the directory that was written", from);
+    }
+    if (fsync(genfd) < 0)
+        return err_sys(err, "fsync %s", from);
+    if (renameat(taskfd, from, taskfd, to) < 0)
+        return err_sys(err, "rename %s to %s", from, to);
+    if (!beneath_same(genfd, taskfd, to)) {
+        errno = ESTALE;
+        err_set(err, "%s was replaced while it was committed", from);
+    } else if (fsync(taskfd) < 0) {
+        err_sys(err, "fsync after the rename to %s", to);
+    } else {
+        return 0;
+    }
+    take_back(taskfd, to, from);
+    return -1;
 }
 
 static int remove_parts(int taskfd, int genfd, const char *name, struct err *err)

@@ -57,11 +57,13 @@ int gendir_open_dir(int dirfd, const char *name, struct err *err);
 int gendir_list(int taskfd, struct gendir_id **ids, struct err *err);
 
 /* Make the .partial directory of the next generation (highest sequence of any name seen + 1). Left-over
- * .partial directories of this and older epochs are removed first.  ESTALE: a newer epoch has been here, so
+ * .partial directories of this and older epochs are removed first (those of older ones renamed before, so that who
+ * still writes into one cannot commit it).  ESTALE: a newer epoch has been here, so
  * this copy of the job has a successor and must not write any more.  Returns its fd. */
 int gendir_begin(int taskfd, uint32_t epoch, struct gendir_id *id, struct err *err);
 
-/* fsync the partial directory, rename it to its final name, fsync the task directory. */
+/* fsync the partial directory, rename it to its final name, fsync the task directory.  ESTALE: a newer epoch has been
+ * here meanwhile, or the directory is not where it was made. */
 int gendir_commit(int taskfd, int genfd, struct gendir_id id, struct err *err);
 
 /* Remove a generation (or its partial): rename to .partial first so that a half-removed one is never taken

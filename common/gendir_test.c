@@ -268,6 +268,35 @@ static void commit(void **state)
     free(ids);
 }
 
+/* The old copy is in the midst of a dump when its successor begins. */
+static void commit_beside_a_newer_start(void **state)
+{
+    struct gendir_id old, new;
+    struct err e = {""};
+    int fd = gendir_begin(task, 3, &old, NULL), newer;
+
+    (void)state;
+    assert_true(fd >= 0);
+    scratch_write(fd, MANIFEST_FILE, "{}", 0, 0600);
+    newer = gendir_begin(task, 4, &new, NULL);
+    assert_true(newer >= 0);
+    assert_int_equal(new.sequence, old.sequence + 1);
+    expect_refusal(gendir_commit(task, fd, old, &e), ESTALE, &e);
+    assert_false(there(task, "gen-0003-000001"));
+    assert_false(there(task, "gen-0003-000001.partial"));
+    assert_false(there(task, "gen-0004-000001.partial"));
+    assert_true(there(task, "gen-0004-000002.partial"));
+    /* Also where it could not be taken away. */
+    assert_int_equal(mkdirat(task, "gen-0003-000009.partial", 0700), 0);
+    io_close(&fd);
+    fd = gendir_open_dir(task, "gen-0003-000009.partial", NULL);
+    old.sequence = 9;
+    expect_refusal(gendir_commit(task, fd, old, &e), ESTALE, &e);
+    assert_false(there(task, "gen-0003-000009"));
+    io_close(&fd);
+    io_close(&newer);
+}
+
 static void commit_of_something_else(void **state)
 {
     struct gendir_id id;
@@ -399,6 +428,7 @@ int main(void)
         TASK_TEST(begin_leaves_what_is_not_ours),
         TASK_TEST(an_old_copy_of_the_job_writes_nothing),
         TASK_TEST(commit),
+        TASK_TEST(commit_beside_a_newer_start),
         TASK_TEST(commit_of_something_else),
         TASK_TEST(remove_refuses_strangers),
         TASK_TEST(remove_through_a_link),

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "restore/verify.h"
 
+#include "common/beneath.h"
 #include "common/io.h"
 #include "common/seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,10 +65,67 @@ static char *slurp(int dirfd, const char *name, size_t max, size_t *len, struct 
     return text;
 }
 
+/* A part that nobody vouches for is not one to be silent about. */
+static int check_names(int dirfd, struct err *err)
+{
+    static const char *const known[] = {
+        ".", "..", MANIFEST_FILE, MANIFEST_SEAL, MANIFEST_PAGES, MANIFEST_IMAGES, MANIFEST_INDEX};
+    DIR *d = beneath_list(dirfd, err);
+    const struct dirent *e;
+    int rc = 0;
+
+    if (!d)
+        return -1;
+    while (rc == 0 && (errno = 0, e = readdir(d))) {
+        char name[sizeof e->d_name];
+        size_t i = 0;
+
+        while (i < sizeof known / sizeof known[0] && strcmp(e->d_name, known[i]) != 0)
+            i++;
+        if (i < sizeof known / sizeof known[0])
+            continue;
+        snprintf(name, sizeof name, "%s", e->d_name);
+        err_clean(name);
+        errno = EBADMSG;
+        rc = err_set(err, "it holds '%s', which is no part of it", name);
+    }
+    if (rc == 0 && errno)
+        rc = err_sys(err, "cannot read the directory");
+    beneath_end(d);
+    return rc;
+}
+
+/* dump makes it 0600; one that others could read was put there by somebody else. */
+static int check_seal_mode(int fd, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, MANIFEST_SEAL);
+    if (!(st.st_mode & 077))
+        return 0;
+    errno = EPERM;
+    return err_set(err, MANIFEST_SEAL " is open to others than its owner (mode %04o): chmod 600 it",
+                   (unsigned)(st.st_mode & 07777));
+}
+
+static char *load_seal(int dirfd, struct err *err)
+{
+    int fd = gendir_open_file(dirfd, MANIFEST_SEAL, O_RDONLY, 0, err);
+    char *cred = NULL;
+    size_t len;
+
+    if (fd < 0)
+        return NULL;
+    if (check_seal_mode(fd, err) == 0 && !(cred = io_slurp(fd, SEAL_MAX_BYTES, &len, err)))
+        err_prefix(err, MANIFEST_SEAL);
+    io_close(&fd);
+    return cred;
+}
+
 static int check_seal(int dirfd, const char *hex, const struct facts *f, struct err *err)
 {
-    size_t len;
-    char *cred = slurp(dirfd, MANIFEST_SEAL, SEAL_MAX_BYTES, &len, err);
+    char *cred = load_seal(dirfd, err);
     int rc;
 
     if (!cred)
@@ -211,7 +270,9 @@ int verify_open(int taskfd, struct gendir_id id, const struct facts *f, struct c
     dirfd = gendir_open_dir(taskfd, c->name, err);
     if (dirfd < 0)
         return -1;
-    rc = load_manifest(dirfd, f, c, err);
+    rc = check_names(dirfd, err);
+    if (rc == 0)
+        rc = load_manifest(dirfd, f, c, err);
     if (rc == 0)
         rc = load_index(dirfd, c, err);
     if (rc == 0)

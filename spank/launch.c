@@ -106,7 +106,7 @@ static void keeper_exec(const char *path, int facts_fd, int sock)
 }
 
 /* The first process after unshare() is the namespace's init: it must be there whatever happens. */
-static pid_t keeper_fork(int sock, int go_fd)
+static pid_t keeper_fork(int sock, int go[2])
 {
     char path[PATH_MAX + 16];
     pid_t pid;
@@ -114,10 +114,12 @@ static pid_t keeper_fork(int sock, int go_fd)
     snprintf(path, sizeof path, "%s/keeper", launch.facts.helper_dir);
     pid = fork();
     if (pid == 0) {
-        char go = 0;
+        char word = 0;
 
+        /* Ours of the writing end: else the end of the task's would never be seen. */
+        io_close(&go[1]);
         /* Not before /proc is mounted: the keeper looks at it. */
-        if (read(go_fd, &go, 1) == 1 && go == 1)
+        if (read(go[0], &word, 1) == 1 && word == 1)
             keeper_exec(path, launch.facts_fd, sock);
         else
             launch_clear_bit();
@@ -136,7 +138,7 @@ static int start(spank_t sp, int pair[2], int go[2], struct err *err)
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 || pipe2(go, O_CLOEXEC) < 0)
         return err_sys(err, "cannot make the keeper's socket");
-    launch.keeper = keeper_fork(pair[1], go[0]);
+    launch.keeper = keeper_fork(pair[1], go);
     launch_clear_bit();
     if (launch.keeper < 0) {
         err_sys(err, "cannot fork the keeper");

@@ -137,8 +137,24 @@ static int ask(struct nsroot *ns, enum order what, struct err *err, const char *
     return answer ? err_sys(err, "%s", text) : 0;
 }
 
-/* unshare() of all three at once either happens wholly or not at all, but the maps come after it,
- * and there is no way back from there.  So it is tried first in a child. */
+static int proc_can_be_mounted(void)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid < 0)
+        return errno;
+    if (pid == 0)
+        _exit(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 ? errno
+                                                                                         : 0);
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return errno;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+}
+
+/* There is no way back from unshare(), and the maps and /proc come after it (a container whose /proc is partly
+ * covered may not mount another).  So it is tried first in a child. */
 static int rehearse(struct err *err)
 {
     int status;
@@ -146,13 +162,20 @@ static int rehearse(struct err *err)
 
     if (pid < 0)
         return err_sys(err, "fork");
-    if (pid == 0)
-        _exit(unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS) < 0 ? errno : 0);
+    if (pid == 0) {
+        signal(SIGCHLD, SIG_DFL);
+        if (unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS) < 0)
+            _exit(errno);
+        _exit(proc_can_be_mounted());
+    }
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return err_sys(err, "waitpid");
     errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
-    return errno ? err_sys(err, "this node allows no new user, pid and mount namespace") : 0;
+    return errno
+               ? err_sys(err,
+                         "this node allows no new user, pid and mount namespace with its own /proc")
+               : 0;
 }
 
 int nsroot_enter(struct nsroot *ns, struct err *err)

@@ -156,16 +156,22 @@ static void loop(struct shepherd *s)
  * requeued may end with status 0 too (a trap on SIGTERM). */
 static void clean_up(struct shepherd *s)
 {
+    enum slurmjob_state state = SLURMJOB_UNKNOWN;
     struct err err = {{0}};
     char how[64];
 
     if (!s->files)
         return;
-    if (s->status == 0 && shepherd_ask_slurm(s, 10000) == SLURMJOB_RUNNING) {
+    /* Under linuxproc the job may have ended of the SIGTERM before ours was read. */
+    if (s->status == 0 || strcmp(s->facts.proctrack, "linuxproc") == 0)
+        state = shepherd_ask_slurm(s, 10000);
+    if (s->status == 0 && state == SLURMJOB_RUNNING) {
         if (shepherd_files_remove(s, &err) < 0)
             shepherd_say("checkpoints are left behind: %s", err.text);
         return;
     }
+    if (state == SLURMJOB_REQUEUED)
+        shepherd_none_last(s);
     if (WIFSIGNALED(s->status))
         snprintf(how, sizeof how, "by signal %d", WTERMSIG(s->status));
     else

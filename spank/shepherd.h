@@ -90,6 +90,9 @@ void shepherd_dump(struct shepherd *s, const char *reason, bool stop);
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r);
 void shepherd_bell(struct shepherd *s);      /* SIGURG */
 void shepherd_terminate(struct shepherd *s); /* SIGTERM */
+/* Where Slurm signals the whole tree, there is nothing left to save at a requeue: true, and the user is
+ * told. */
+bool shepherd_none_last(struct shepherd *s);
 void shepherd_timer_arm(struct shepherd *s);
 /* What slurmctld says about the job; SLURMJOB_UNKNOWN when it does not answer in time. */
 enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms);

@@ -259,6 +259,20 @@ enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms)
     return job.state;
 }
 
+bool shepherd_none_last(struct shepherd *s)
+{
+    static bool said;
+
+    if (strcmp(s->facts.proctrack, "linuxproc") != 0)
+        return false;
+    if (!said)
+        shepherd_say(
+            "no last checkpoint: under proctrack/linuxproc the whole job gets SIGTERM at once; "
+            "the newest earlier generation counts");
+    said = true;
+    return true;
+}
+
 /* SIGTERM is all that Slurm says; slurmctld knows why. */
 void shepherd_terminate(struct shepherd *s)
 {
@@ -282,10 +296,7 @@ void shepherd_terminate(struct shepherd *s)
         s->final = FINAL_UNKNOWN;
         break;
     }
-    if (strcmp(s->facts.proctrack, "linuxproc") == 0) {
-        shepherd_say(
-            "no last checkpoint: under proctrack/linuxproc the whole job gets SIGTERM at once; "
-            "the newest earlier generation counts");
+    if (shepherd_none_last(s)) {
         s->final = FINAL_NONE;
         shepherd_forward(s, SIGTERM);
         return;

@@ -35,6 +35,20 @@ int64_t shepherd_limit_lead(int64_t limit_s, int64_t dump_ms)
     return lead < needed ? needed : lead;
 }
 
+/* sbatch refuses --no-requeue where it can see it; a site's JobRequeue=0 or a script read from standard input it cannot. */
+static void tell_if_never_requeued(const struct shepherd *s, const struct slurmjob *job)
+{
+    static bool told;
+
+    if (told || job->state != SLURMJOB_RUNNING || job->may_requeue)
+        return;
+    told = true;
+    shepherd_say(
+        "this job may not be requeued, so that no checkpoint of it would be restored: scontrol "
+        "update job=%u requeue=1",
+        s->facts.job);
+}
+
 void shepherd_limit_arm(struct shepherd *s)
 {
     struct itimerspec t = {{0, 0}, {LOOK_AGAIN_S, 0}};
@@ -44,8 +58,11 @@ void shepherd_limit_arm(struct shepherd *s)
 
     if (!s->files || s->final != FINAL_NONE)
         return;
-    if (clerk_run(load_job, &id, &job, sizeof job, 5000, NULL) == 0 &&
-        job.state == SLURMJOB_RUNNING && job.may_requeue && job.end_time > 0 &&
+    if (clerk_run(load_job, &id, &job, sizeof job, 5000, NULL) == 0)
+        tell_if_never_requeued(s, &job);
+    else
+        job.state = SLURMJOB_UNKNOWN;
+    if (job.state == SLURMJOB_RUNNING && job.may_requeue && job.end_time > 0 &&
         job.end_time < INT32_MAX) {
         wait =
             job.end_time - shepherd_limit_lead(job.end_time - job.start_time, s->slowest_ms) - now;

@@ -53,9 +53,14 @@ static bool is_no_requeue(const char *arg)
     return strcmp(arg, "--no-requeue") == 0;
 }
 
-/* A batch script named on the command line with "#SBATCH ... --no-requeue".  A script on standard
- * input cannot be looked at: the job then says so when it starts. */
-static bool script_no_requeue(const char *arg)
+static bool is_export_file(const char *arg)
+{
+    return strcmp(arg, "--export-file") == 0 || strncmp(arg, "--export-file=", 14) == 0;
+}
+
+/* A batch script named on the command line with "#SBATCH ... OPTION".  A script on standard input
+ * cannot be looked at: a job that may not be requeued says so when it starts. */
+static bool script_has(const char *arg, const char *option)
 {
     bool found = false;
     struct stat st;
@@ -70,10 +75,20 @@ static bool script_no_requeue(const char *arg)
         return false;
     if (getline(&line, &size, f) > 2 && line[0] == '#' && line[1] == '!')
         while (!found && getline(&line, &size, f) > 0 && (*line == '#' || *line == '\n'))
-            found = strncmp(line, "#SBATCH", 7) == 0 && strstr(line, "--no-requeue") != NULL;
+            found = strncmp(line, "#SBATCH", 7) == 0 && strstr(line, option) != NULL;
     free(line);
     fclose(f);
     return found;
+}
+
+static bool script_no_requeue(const char *arg)
+{
+    return script_has(arg, "--no-requeue");
+}
+
+static bool script_export_file(const char *arg)
+{
+    return script_has(arg, "--export-file");
 }
 
 void submit_append_output(void)
@@ -137,6 +152,12 @@ int submit_check(const struct conf *conf, const char *spec, const char *dir, str
         return err_set(err,
                        "--checkpoint and --no-requeue exclude each other: a job that may not be "
                        "requeued is never restored; use --requeue");
+    }
+    if (each_argument(is_export_file) || each_argument(script_export_file)) {
+        errno = EINVAL;
+        return err_set(err,
+                       "--checkpoint and --export-file exclude each other: Slurm carries a "
+                       "plugin's options in the environment that the file replaces; use --export");
     }
     return 0;
 }

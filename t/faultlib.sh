@@ -23,7 +23,10 @@ fault_up() {
     HELPERS=$TB/inst/libexec/slurm-spank-checkpoint
     RUN_HELPER=("$CKPT_BUILDDIR/t/helpers/run-helper" --user ckptest --helper-dir "$HELPERS"
         --munge-socket "$TB/munge/munge.sock" --criu "$(sed -n 's/^Criu=//p' "$TB/etc/checkpoint.conf")")
-    mnt_n=0
+    install -m 755 "$TEST_TOP"/t/faulty/*.py "$TB"
+    if [ -x "$CKPT_BUILDDIR/t/faulty/faulty" ]; then
+        install -m 755 "$CKPT_BUILDDIR"/t/faulty/{faulty,fuse-mount} "$TB"
+    fi
 }
 
 # need_fuse - or skip the file
@@ -118,7 +121,6 @@ partial() { find "${1:-$SESSION_DIR}" -maxdepth 1 -name 'gen-*.partial' -printf 
 
 # faulty NAME - mounts HOME_DIR/NAME over HOME_DIR/NAME.src; sets FAULTY_MNT and FAULTY_SRC.  Only the user gets in.
 faulty() {
-    install -m 755 "$CKPT_BUILDDIR"/t/faulty/{faulty,fuse-mount} "$TB" || bail "not built: make t-faulty"
     FAULTY_MNT=$(new_dir "$1")
     FAULTY_SRC=$(new_dir "$1.src")
     "$TB/fuse-mount" ckptest "$FAULTY_MNT" "$TB/faulty" "$FAULTY_SRC" </dev/null >"$TEST_TMP/$1.fuse" 2>&1 &
@@ -127,6 +129,41 @@ faulty() {
 # plan WORDS... - see the head of t/faulty/faulty.c
 plan() { run setfattr -n user.faulty -v "$*" "$FAULTY_MNT"; }
 planned() { run getfattr --absolute-names --only-values -n user.faulty "$FAULTY_MNT"; }
+
+# forge GENERATION-DIR VERB... - as its owner; see t/faulty/forge-generation.py
+forge() { run "$TB/forge-generation.py" "$TB/munge/munge.sock" "$@"; }
+
+# A session whose tree was killed, with two good generations in SESSION_DIR; GEN is the second, OLD_GEN the first.
+# What a test does to GEN is undone by renew.
+two_generations() {
+    session "$1" "$(new_dir "$1")" -- "$PROGS/invariant" "$HOME_DIR/$1.stop" 1
+    ok "$1: a first dump" succeeded "$(ask dump)"
+    runs_on >/dev/null
+    ok "$1: a second dump" succeeded "$(ask dump)"
+    tell_it signal KILL
+    OLD_GEN=$SESSION_DIR/gen-0000-000001 GEN=$SESSION_DIR/gen-0000-000002
+    PRISTINE=$HOME_DIR/$1.pristine
+    cp -a "$GEN" "$PRISTINE"
+}
+renew() {
+    rm -rf "$GEN"
+    cp -a "$PRISTINE" "$GEN"
+}
+
+# refused NAME REGEX - GEN is not restored, and why; afterwards it is as it was
+refused() {
+    local reply
+    reply=$(ask restore gen-0000-000002)
+    if succeeded "$reply"; then
+        tell_it signal KILL
+        test_n=$((test_n + 1)) test_failed=$((test_failed + 1))
+        echo "not ok $test_n - $1"
+        diag "it was restored"
+    else
+        like "$1" "$(error_of "$reply") $(text_of "$reply")" "^[1-9][0-9]* .*($2)"
+    fi
+    renew
+}
 
 # verify DIR [GENERATION as EPOCH.SEQUENCE] - reads it all with scheckpoint
 verify() { run scheckpoint verify -d "$1" "4711${2:+.$2}"; }
