@@ -137,6 +137,8 @@ static void submit(spank_t sp, const char *path)
         err_set(&err, "Slurm does not take the job's key");
         refuse(&err);
     }
+    /* Of the job that this one is submitted from; run_without() would take it for this one's. */
+    unsetenv("SLURM_RESTART_COUNT");
     free(conf);
 }
 

@@ -117,7 +117,7 @@ vanished() {
     is "vanished: it is the second" "$good" gen-0000-000002
     # Requeued while it is away: what is saved must not be lost by a start from the beginning.
     mv "$dir" "$dir.away"
-    ok "vanished: requeue" run scontrol requeue "$job"
+    ok "vanished: requeue" requeue_only "$job"
     ok "vanished: the job is held" wait_held_by_us "$job"
     like "vanished: with the reason" "$(out "$job" | grep -a held)" "^checkpoint: .*$dir: No such file or directory"
     is "vanished: it did not start from the beginning" "$(out "$job" | grep -c ^start)" 1
@@ -128,11 +128,12 @@ vanished() {
     ok "vanished: it goes on" goes_on "$job"
     ends vanished
 }
-# --- the helpers are killed in the middle of a dump; 256 MiB give the time for it
+# --- the helpers are killed in the middle of a dump; hard compression gives the time for it
 
 killed() {
     local job dir=$SCRATCH good stop=$HOME_DIR/killed.stop victim before
-    job=$(submit --checkpoint=interval=0 --mem=600 -- "$(job_script killed.sh "$PROGS/invariant" "$stop" 256)")
+    job=$(submit --checkpoint=interval=0,compress=zstd:9 --mem=600 -- \
+        "$(job_script killed.sh "$PROGS/invariant" "$stop" 64)")
     ok "killed: starts" wait_step "$job" 3
     ok "killed: a good checkpoint" checkpoint "$job"
     good=$(newest "$job")
@@ -157,18 +158,19 @@ killed() {
     like "killed: its memory was never touched" "$(out "$job" | grep -aE '^(result|broken)')" '^result ok$'
     ok "killed: each step once" each_once "$job"
 }
-# kill_helper JOB NAME - SIGKILL to it, a little after criu has started
+# kill_helper JOB NAME - SIGKILL to it as soon as criu holds the job
 kill_helper() {
-    local end=$((SECONDS + 30)) pid
-    while [ $SECONDS -lt $end ]; do
-        for pid in $(pgrep -u ckptest -x criu); do
-            grep -qsE "${NODE}[0-9]+[_/].*job_$1/step_batch" "/proc/$pid/cgroup" || continue
-            sleep 0.15
-            [ "$2" = criu ] || pid=$(job_pid "$1" "$2")
-            kill -KILL "$pid" && echo killed
-            return
-        done
-    done 2>/dev/null
+    local end=$((SECONDS + 30)) program pid
+    program=$(job_pid "$1" invariant)
+    until grep -q '^TracerPid:.*[1-9]' "/proc/$program/status"; do
+        [ $SECONDS -lt $end ] || return
+    done
+    sleep 0.1
+    for pid in $(pgrep -u ckptest -x "$2"); do
+        grep -qsE "${NODE}[0-9]+[_/].*job_$1/step_batch" "/proc/$pid/cgroup" || continue
+        kill -KILL "$pid" && echo killed
+        return
+    done
 }
 no_helper() { ! job_pid "$1" dump && ! job_pid "$1" criu; }
 stopped() {
@@ -178,6 +180,9 @@ stopped() {
     done
 }
 
-tb_up --nodes 2
+# As much time for a last checkpoint as Slurm gives by default: compression takes it.
+SLURM_EXTRA=$TEST_TMP/slurm.conf
+echo KillWait=30 >"$SLURM_EXTRA"
+tb_up --nodes 2 --slurm-conf "$SLURM_EXTRA"
 together full not_writable first vanished killed
 done_testing

@@ -56,7 +56,7 @@ END
     # /proc/PID/mem is checked when it is opened, and CRIU opens files while it holds the capability.
     printf 'files|file=%s|memory of a process|.\n' "/proc/self/mem" "/proc/thread-self/mem" "$TEST_TMP/link-to-memory"
     # Under private isolation everybody can know CRIU's own numbers.
-    for pid in {1..9}; do printf 'files|file=/proc/%s/mem|.\n' "$pid"; done
+    for pid in {1..9}; do printf 'files|file=/proc/%s/mem|memory of a process|cannot be opened|is missing\n' "$pid"; done
 )
 chmod 755 "$TEST_TMP"
 ln -s /proc/self/mem "$TEST_TMP/link-to-memory"
@@ -92,7 +92,6 @@ while IFS='|' read -r row edit reason; do
     like "row $row: $edit is refused" "$text" "$(printf 'cannot restore gen-0000-%06d: .*(%s)' $number "$reason")"
 done <<<"$cases"
 is "each was tried once" "$(grep -c 'cannot restore' <<<"$text")" ${#edits[@]}
-grep file= <<<"$cases"; grep "cannot restore" <<<"$text" | head -14
 touch "$stop"
 ok "the job ends" wait_state "$job" COMPLETED
 ok "no node was drained" node_fine

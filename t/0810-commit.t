@@ -198,7 +198,7 @@ tmpfs() {
 
 # Two copies of the job: the older one has been left behind on a node that was thought lost
 fencing() {
-    local dir reply old
+    local dir reply
     faulty fencing
     dir=$FAULTY_MNT/ck
     install -d -o ckptest -g ckptest -m 700 "$FAULTY_SRC/ck"

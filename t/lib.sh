@@ -352,13 +352,14 @@ no_images() { [ -z "$(jobdir "$@")" ] || { find "$(jobdir "$@")"; return 1; }; }
 
 checkpoint() { run scheckpoint create "$@"; } # to the end
 
+# requeue_only JOB - slurmd refuses a credential made in the very second in which it revoked the one before: the next
+# start is not hastened before that
+requeue_only() { run scontrol requeue "$1" && sleep 1.5; }
 # requeue JOB - and have it start at once
 requeue() {
     local n
     n=$(restarts "$1")
-    run scontrol requeue "$1" || return 1
-    # slurmd refuses a credential made in the very second in which it revoked the one before.
-    sleep 1.5
+    requeue_only "$1" || return 1
     wait_until 60 restarted "$1" $((n + 1)) || { tell "$1"; return 1; }
 }
 # slurmctld sets the time before which a requeued job does not start late: it is lifted again and again.

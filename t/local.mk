@@ -67,7 +67,7 @@ EXTRA_DIST += t/seclib.sh t/attack/forge.py t/attack/sockets.py
 
 # A filesystem that fails when it is told to (t/08*.t, which skip without it): make t-faulty.
 if HAVE_FUSE3
-t_faulty = t/faulty/faulty t/faulty/fuse-mount
+t_faulty = t/faulty/faulty t/faulty/fuse-mount t/faulty/rseq-shared
 EXTRA_PROGRAMS += $(t_faulty)
 check_DATA += $(t_faulty)
 CLEANFILES += $(t_faulty)
@@ -78,12 +78,15 @@ t_faulty_faulty_LDADD = $(FUSE3_LIBS)
 t_faulty_fuse_mount_SOURCES = t/faulty/fuse-mount.c
 t_faulty_fuse_mount_CFLAGS = $(WARN_CFLAGS)
 t_faulty_fuse_mount_LDFLAGS =
+t_faulty_rseq_shared_SOURCES = t/faulty/rseq-shared.c
+t_faulty_rseq_shared_CFLAGS = $(WARN_CFLAGS)
+t_faulty_rseq_shared_LDFLAGS =
 endif
 
 .PHONY: t-faulty
 t-faulty: $(t_faulty)
 
-EXTRA_DIST += t/faultlib.sh t/faulty/flip.py t/faulty/forge-generation.py
+EXTRA_DIST += t/faultlib.sh t/faulty/flip.py t/faulty/forge-generation.py t/faulty/hostile-start.py
 
 # The tests themselves, whichever there are, and the fuzz targets with their corpora.
 dist-hook:
