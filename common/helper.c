@@ -40,8 +40,12 @@ static int reset_signals(struct err *err)
     sigset_t none;
 
     for (int sig = 1; sig < NSIG; sig++) {
-        struct sigaction sa = {.sa_handler = SIG_DFL};
+        struct sigaction ignore = {.sa_handler = SIG_IGN}, sa = {.sa_handler = SIG_DFL};
 
+        /* What waits behind an inherited mask (an alarm, say) is not meant for us and goes when it is ignored;
+         * a request to end is. */
+        if (sig != SIGTERM)
+            (void)sigaction(sig, &ignore, NULL);
         /* SIGKILL, SIGSTOP and the two that libc keeps for itself answer EINVAL. */
         if (sigaction(sig, &sa, NULL) < 0 && errno != EINVAL)
             return err_sys(err, "cannot reset signal %d", sig);
@@ -93,7 +97,8 @@ int helper_sanitize(int keep_max, struct err *err)
         return -1;
     if (syscall(SYS_close_range, (unsigned)keep_max + 1, ~0U, 0) < 0)
         return err_sys(err, "close_range");
-    if (reset_signals(err) < 0 || reset_timers(err) < 0 || reset_limits(err) < 0)
+    /* Timers and limits before the signals that they send. */
+    if (reset_timers(err) < 0 || reset_limits(err) < 0 || reset_signals(err) < 0)
         return -1;
     umask(077);
     if (chdir("/") < 0)

@@ -140,6 +140,51 @@ plain_truncates() {
     nok "plain: scheckpoint create refuses" checkpoint "$job"
 }
 
+# A job on standard input cannot be looked at; it says itself that it will never be restored.
+never_requeued() {
+    local job stop=$HOME_DIR/never.stop
+    job=$(run sbatch --parsable --mem=100 --checkpoint=interval=0 -o "$HOME_DIR/%j.out" <<<"#!/bin/bash
+#SBATCH --no-requeue
+$PROGS/counter $stop")
+    ok "never requeued: starts" wait_step "$job" 1
+    ok "never requeued: the job is told" wait_out "$job" '^checkpoint: .*may not be requeued.*requeue=1' 20
+    run scontrol update job="$job" requeue=1
+    ok "never requeued: what it names helps" requeue "$job"
+    ok "never requeued: restored" restored "$job"
+    touch "$stop"
+    ok "never requeued: ends" wait_state "$job" COMPLETED
+    ok "never requeued: each step once" each_once "$job"
+}
+
+# While an srun step runs the script cannot be saved: said, and nothing else happens to it.
+inner_srun() {
+    local job stop=$HOME_DIR/inner.stop said
+    job=$(submit --checkpoint=interval=0 -- "$(put_script inner.sh <<END
+#!/bin/bash
+srun --overlap --mem=100 "$PROGS/counter" "$stop.1"
+echo "srun ended with \$?"
+exec "$PROGS/counter" "$stop.2"
+END
+)")
+    ok "inner srun: starts" wait_step "$job" 3
+    like "inner srun: it says that its tasks are not checkpointed" "$(out "$job")" \
+        'srun: checkpoint: .*srun steps are not checkpointed'
+    said=$(checkpoint "$job" 2>&1; echo "status $?")
+    like "inner srun: create fails" "$said" '^status 1$'
+    like "inner srun: with the reason" "$said" 'connection|socket'
+    ok "inner srun: the step runs on" goes_on "$job"
+    touch "$stop.1"
+    ok "inner srun: it ends well" wait_out "$job" '^srun ended with 0'
+    ok "inner srun: the script goes on" wait_until 20 second_counter "$job"
+    ok "inner srun: now it is saved" checkpoint "$job"
+    ok "inner srun: requeue" requeue "$job"
+    ok "inner srun: restored" restored "$job"
+    touch "$stop.2"
+    ok "inner srun: ends" wait_state "$job" COMPLETED
+    is "inner srun: the step ran once" "$(out "$job" | grep -c '^srun ended')" 1
+}
+second_counter() { [ "$(out "$1" | grep -c '^start')" = 2 ]; }
+
 # What the user gives is kept.
 open_mode() {
     local said
@@ -168,6 +213,7 @@ no_site_dir() {
 tb_up --nodes 2
 script=$(put_script true.sh <<<"#!/bin/bash
 true")
-together specs no_requeue environment other_commands by_script by_environment by_stdin plain_truncates open_mode
+together specs no_requeue environment other_commands by_script by_environment by_stdin plain_truncates open_mode \
+    never_requeued inner_srun
 no_site_dir
 done_testing

@@ -49,8 +49,8 @@ row_28() {
     run rm -r "$planted/batch/gen-0000-000002"
     sleep 2 # started in the same second, slurmd would find its credential revoked
     run scontrol release "$job"
-    wait_until 60 restarted "$job" 1 >/dev/null
-    ok "row 28: then the other job's generation is refused" wait_out "$job" 'cannot restore gen-0000-000001: .*job'
+    ok "row 28: then the other job's generation is refused" wait_until 60 starts_and_says "$job" \
+        'cannot restore gen-0000-000001: .*of another job'
     unlike "row 28: and still nothing was restored" "$(out "$job")" 'checkpoint: restored'
     run scancel "$job"
     touch "$stop"
@@ -60,6 +60,11 @@ row_28() {
         --wrap 'echo "count=$SLURM_RESTART_COUNT"')
     ok "row 28: a job submitted from a requeued one ends" wait_state "$job" COMPLETED
     like "row 28: it does not see the other's restart count" "$(out "$job")" '^count=$'
+}
+# It may be held again before anybody has seen it run.
+starts_and_says() {
+    run_root scontrol update job="$1" StartTime=now >/dev/null 2>&1
+    out_has "$1" "$2"
 }
 no_process() { [ -z "$(job_pids "$1")" ]; }
 
@@ -92,10 +97,9 @@ END
     like "row 29: $1: it ran" "$(out "$job")" '^ran'
 }
 row_29() {
-    local base=$HOME_DIR/row29 foreign=$TB/scratch/ckptest2/open
+    local base=$HOME_DIR/row29 foreign=$TB/foreign
     run mkdir -p "$base"/{real,group,world}
     install -d -o ckptest2 -g ckptest2 -m 1777 "$foreign"
-    chmod 755 "$TB/scratch/ckptest2"
     run ln -s real "$base/link"
     run ln -s "$foreign" "$base/elsewhere"
     run chmod g+w "$base/group"
@@ -155,52 +159,51 @@ END
 }
 refusals() { [ "$(out "$1" | grep -cE 'checkpoint: (not saved|a request cannot be read)')" -ge "$2" ]; }
 
-# Row 34: a directory that root cannot enter, so whatever works does so without root
+# Row 34: where the site's directory is a link of the user's, nobody who comes by opens anything behind it: not the
+# job, not prolog or epilog, not root's scheckpoint. (t/0830-root-squash.t: root is not needed at all.)
 row_34() {
-    local job stop=$HOME_DIR/row34.stop under=$HOME_DIR/under fuse=$HOME_DIR/fuse
-    run mkdir "$under" "$fuse"
-    if ! run bindfs --no-allow-other "$under" "$fuse" 2>"$TEST_TMP/bindfs"; then
-        skip "row 34: a job in a directory closed to root" "no FUSE here: $(head -n 1 "$TEST_TMP/bindfs")"
-        return
-    fi
-    run mkdir "$fuse/checkpoints"
-    nok "row 34: root cannot enter the directory (control)" ls "$fuse/checkpoints"
-    job=$(submit --checkpoint=interval=0 --checkpoint-dir="$fuse/checkpoints" -- \
-        "$(job_script row34.sh "$PROGS/counter" "$stop")")
-    ok "row 34: a job with its checkpoints there starts" wait_step "$job" 3
-    like "row 34: its checkpoint is made" "$(checkpoint "$job" -d "$fuse/checkpoints" 2>&1)" gen-0000-000001
-    ok "row 34: requeue" requeue "$job"
-    ok "row 34: restored" restored "$job"
-    ok "row 34: it goes on" goes_on "$job"
-    like "row 34: root's scheckpoint works as the owner or says that it cannot" \
-        "$(run_root scheckpoint list "$job" -d "$fuse/checkpoints" 2>&1)" 'gen-0000-|ermission denied|uid'
-    touch "$stop"
-    ok "row 34: it ends" wait_state "$job" COMPLETED
-    ok "row 34: its images are deleted" wait_until 20 test -z "$(ls "$under/checkpoints")"
-    unlike "row 34: neither prolog nor epilog complained" "$(grep -h checkpoint "$TB"/log/slurmd*.log)" \
-        'checkpoint: (prolog|epilog)'
-    run fusermount3 -u "$fuse"
-}
-
-# Row 34: root's command on a link that leads elsewhere
-links_for_root() {
-    local victim=$TB/victim link=$HOME_DIR/linked before name
-    install -d -m 755 "$victim"
+    local victim=$TB/victim home=$TB/scratch/ckptest2 halt=$TEST_TMP/watch.halt report=$TEST_TMP/watch name job
+    local before command
     name=$(run_root scontrol show config | sed -n 's/^ClusterName *= *//p').4711.0123456789abcdef
-    install -d "$victim/$name/batch/gen-0000-000001" "$victim/$name/batch/log"
+    # As if it were one of his own: only the link keeps everybody from it.
+    install -d -o ckptest2 -g ckptest2 -m 700 "$victim/$name/batch"/{log,request,answer,gen-0000-000001}
     touch "$victim/$name/batch/gen-0000-000001"/{manifest.json,seal,index,pages.zst,images.tar.zst}
-    run ln -s "$victim" "$link"
+    chown -R ckptest2: "$victim"
+    chmod 700 "$victim"
+    rm -rf "$home"
+    ln -s "$victim" "$home"
+    chown -h ckptest2: "$home"
     before=$(find "$victim" -printf '%p %T@ %C@ %U %m %s\n' | sort)
-    for command in list error verify show prune; do
-        run_root scheckpoint $command 4711 -d "$link" </dev/null >/dev/null 2>&1
-        run_root scheckpoint $command 4711 -d "$link/" </dev/null >/dev/null 2>&1
+    "$TEST_TOP/t/attack/watch.py" "$halt" "$report" "$victim" &
+    wait_until 10 grep -q started "$report"
+    job=$(run_as ckptest2 sbatch --parsable --requeue --checkpoint=interval=0 -o "$TB/home/ckptest2/%j.out" --wrap \
+        'echo ran; sleep 2')
+    wait_until 30 grep -q ran "$TB/home/ckptest2/$job.out"
+    run_as ckptest2 scheckpoint create --timeout 5 "$job" >/dev/null 2>&1
+    ok "row 34: a job whose checkpoints would lie behind a link ends well" wait_state "$job" COMPLETED
+    like "row 34: it says that nothing is checkpointed" "$(cat "$TB/home/ckptest2/$job.out")" \
+        'nothing will be checkpointed: .*(symbolic link|Too many levels|Not a directory)'
+    for command in list error verify show; do
+        run_root scheckpoint $command -d "$home" 4711 </dev/null >/dev/null 2>&1
+        run_root scheckpoint $command -d "$home/" 4711 </dev/null >/dev/null 2>&1
     done
-    is "row 34: root's scheckpoint on a linked directory touches nothing" \
-        "$(find "$victim" -printf '%p %T@ %C@ %U %m %s\n' | sort)" "$before"
+    run_root scheckpoint prune -d "$home" --older-than 0 </dev/null >/dev/null 2>&1
+    run_root scheckpoint prune -d "$home/" --user ckptest2 --older-than 0 </dev/null >/dev/null 2>&1
+    run_root scheckpoint prune --user ckptest2 --older-than 0 </dev/null >/dev/null 2>&1
+    touch "$halt"
+    wait_until 10 grep -q ended "$report"
+    is "row 34: nobody has opened or touched anything behind it" "$(cat "$report")" $'started\nended'
+    is "row 34: it is as it was" "$(find "$victim" -printf '%p %T@ %C@ %U %m %s\n' | sort)" "$before"
+    rm -f "$halt" "$report"
+    "$TEST_TOP/t/attack/watch.py" "$halt" "$report" "$victim" &
+    wait_until 10 grep -q started "$report"
+    ls "$victim/$name" >/dev/null
+    touch "$halt"
+    wait_until 10 grep -q ended "$report"
+    like "row 34: one look would have been seen (control)" "$(cat "$report")" '^0x[0-9a-f]+ '
 }
 
 sec_up
 together ${SEC_ONLY:-row_28 nonces row_29 swapped row_34}
-links_for_root
 ok "no node was drained" node_fine
 done_testing

@@ -18,8 +18,8 @@ things() {
             case $kind in
                 fifo) run mkfifo -m 600 "$GEN/$name" ;;
                 device) mknod -m 600 "$GEN/$name" c 1 5 && chown ckptest: "$GEN/$name" ;;
-                socket) run python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' \
-                    "$GEN/$name" ;;
+                socket) run python3 -c 'import os, socket, sys; os.chdir(sys.argv[1])
+socket.socket(socket.AF_UNIX).bind(sys.argv[2])' "$GEN" "$name" ;;
                 symlink) run cp "$precious/$name" "$GEN/x" && run ln -s x "$GEN/$name" ;;
                 symlink-outside) run ln -s "$precious/$name" "$GEN/$name" ;;
                 hardlink) run ln "$precious/$name" "$GEN/$name" ;;
@@ -43,8 +43,7 @@ things() {
     refused "row 30: a part of another user's" 'Permission denied|belongs to uid'
     chown -R ckptest2: "$GEN"
     refused "row 30: another user's generation" 'there is no generation|Permission denied|belongs to uid'
-    tell_it start
-    session_end 'signal KILL'
+    session_end
 }
 
 # Row 31: the file system itself lies, stalls, or a part is cut while it is read
@@ -90,57 +89,53 @@ serving() {
     reply=$(ask restore)
     ok "row 31: then it restores" succeeded "$reply"
     ok "row 31: the program goes on" runs_on
-    # A dump into a file system that stalls: the job does not stand still for it.
-    plan "write 1 stall=60000 pages.zst"
-    start=$SECONDS
+    # The other way round
+    plan "write 1 stall=8000 pages.zst"
     tell_it dump
-    sleep 2
-    ok "row 31: the program runs on while the file system stalls" runs_on
-    # The watchdog's 25 s are more than this test has: the operator's way out.
+    for n in 1 2 3 4; do
+        sleep 1
+        ok "row 31: the program runs on while its dump stalls ($n)" runs_on
+    done
+    read -r -t 60 reply <&"$session_from"
+    like "row 31: the dump gives up and says why" "$(error_of "$reply") $(text_of "$reply")" '^110 .*(in time|does the file)'
     plan off
-    umount -l "$FAULTY_MNT"
-    tell_it signal KILL
-    exec {session_to}>&- {session_from}<&-
-    kill -KILL "$session_pid" 2>/dev/null
-    wait_until 20 rmdir "$SESSION_GROUP"
+    is "row 31: nothing of it is left" "$(partial "$FAULTY_SRC/ck/$KEY/batch")" ""
+    ok "row 31: the next one is made" succeeded "$(ask dump)"
+    session_end 'signal KILL'
     ok "row 31: its memory was never touched" unbroken
 }
 
 # Row 32: small files that unfold; all of it within a gigabyte of address space
 bombs() {
     local raw line
-    (
-        ulimit -v 1200000
-        two_generations bombs
-        head -c 3G /dev/zero | zstd -q -19 -T2 >"$TB/zeros.zst"
-        forge "$GEN" images "$TB/zeros.zst"
-        refused "row 32: three GiB of zeros for the archive" 'images.tar.zst: '
-        head -c 300M /dev/zero | zstd -q --long=31 >"$TB/window.zst"
-        forge "$GEN" images "$TB/window.zst"
-        refused "row 32: a window of 2 GiB" 'images.tar.zst: zstd: .*(memory|window)'
-        python3 -c 'print("\"reason\": " + "[" * 200000 + "]" * 200000, end="")' >"$TB/deep.json"
-        forge "$GEN" text '"reason": "request"' "$TB/deep.json"
-        refused "row 32: JSON 200000 deep" 'depth|nested|deep'
-        python3 -c 'print("\"reason\": [" + "[]," * 8000000 + "[]]", end="")' >"$TB/many.json"
-        forge "$GEN" text '"reason": "request"' "$TB/many.json"
-        refused "row 32: eight million values" 'manifest'
-        run truncate -s 3G "$GEN/manifest.json"
-        refused "row 32: a manifest of 3 GiB" 'manifest.json: .*too large'
-        run truncate -s 3G "$GEN/index"
-        refused "row 32: an index of 3 GiB" 'index: .*too large'
-        run truncate -s 3G "$GEN/images.tar.zst"
-        refused "row 32: an archive of 3 GiB" 'images.tar.zst: .*too large'
-        run truncate -s 3T "$GEN/pages.zst"
-        refused "row 32: pages of 3 TiB" 'pages.zst: .* bytes, should be'
-        read -r _ raw _ <"$GEN/index"
-        for line in $((raw - 1)) 1 4194305 4294967297 18446744073709551617 -1 0 0x10 ''; do
-            forge "$GEN" index "pages-1.img $raw " "pages-1.img $line "
-            refused "row 32: a frame that says it unfolds to '$line' bytes" 'index|pages'
-        done
-        session_end
-    )
-    local rc=$?
-    return $rc
+    head -c 3G /dev/zero | zstd -q >"$TB/zeros.zst"
+    head -c 300M /dev/zero | zstd -q --long=31 >"$TB/window.zst"
+    python3 -c 'print("\"reason\": " + "[" * 200000 + "]" * 200000, end="")' >"$TB/deep.json"
+    python3 -c 'print("\"reason\": [" + "[]," * 8000000 + "[]]", end="")' >"$TB/many.json"
+    ulimit -v 1200000 # of this test's own subshell
+    two_generations bombs
+    forge "$GEN" images "$TB/zeros.zst"
+    refused "row 32: three GiB of zeros for the archive" 'images.tar.zst: |inventory.img is missing'
+    forge "$GEN" images "$TB/window.zst"
+    refused "row 32: a window of 2 GiB" 'images.tar.zst: zstd: .*(memory|window)'
+    forge "$GEN" text '"reason": "request"' "$TB/deep.json"
+    refused "row 32: JSON 200000 deep" 'depth|nested|deep'
+    forge "$GEN" text '"reason": "request"' "$TB/many.json"
+    refused "row 32: eight million values" 'manifest'
+    run truncate -s 3G "$GEN/manifest.json"
+    refused "row 32: a manifest of 3 GiB" 'manifest.json: .*too large'
+    run truncate -s 3G "$GEN/index"
+    refused "row 32: an index of 3 GiB" 'index: .*too large'
+    run truncate -s 3G "$GEN/images.tar.zst"
+    refused "row 32: an archive of 3 GiB" 'images.tar.zst: .*too large'
+    run truncate -s 3T "$GEN/pages.zst"
+    refused "row 32: pages of 3 TiB" 'pages.zst: .* bytes, should be'
+    read -r _ raw _ <"$GEN/index"
+    for line in $((raw - 1)) 1 4194305 4294967297 18446744073709551617 -1 0 0x10 ''; do
+        forge "$GEN" index "pages-1.img $raw " "pages-1.img $line "
+        refused "row 32: a frame that says it unfolds to '$line' bytes" 'index|pages'
+    done
+    session_end
 }
 
 # Row 33: what the job itself writes has room again at once
@@ -188,7 +183,7 @@ home() {
     before=$(kept "$dir")
     session home "$dir" --keep 1 -- "$PROGS/invariant" "$HOME_DIR/home.stop" 1
     for i in 1 2 3 4; do ok "row 35: dump $i" succeeded "$(ask dump)"; done
-    is "row 35: of four generations one is left" "$(complete | grep -c '0009[01][0-9]')" 1
+    is "row 35: of four generations one is left" "$(complete | grep -v -- -000000)" gen-0000-000906
     is "row 35: nothing of what is not ours was removed" "$(kept "$dir")" "$before"
     # A generation of ours with a thesis in it
     run sh -c "echo precious >'$SESSION_DIR/$(complete | tail -n 1)/thesis.tex'"
@@ -253,6 +248,7 @@ hostile_state() {
 }
 
 need_fuse
+[ -x "$CKPT_BUILDDIR/t/faulty/rseq-shared" ] || bail "not built: make t-faulty"
 fault_up
 together ${ONLY:-things serving bombs own_writes home rseq hostile_state}
 done_testing

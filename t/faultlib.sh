@@ -114,8 +114,8 @@ runs_on() {
 unbroken() { ! grep -a '^broken' "$TREE_OUT"; }
 # complete ; partial - generations in the session's directory, oldest first; as root, so not on a FUSE mount: pass its
 # source instead
-complete() { find "${1:-$SESSION_DIR}" -maxdepth 1 -name 'gen-*' ! -name '*.partial' -printf '%f\n' | sort; }
-partial() { find "${1:-$SESSION_DIR}" -maxdepth 1 -name 'gen-*.partial' -printf '%f\n' | sort; }
+complete() { find "${1:-$SESSION_DIR}" -maxdepth 1 -type d -name 'gen-[0-9][0-9][0-9][0-9]-*[0-9]' -printf '%f\n' | sort; }
+partial() { find "${1:-$SESSION_DIR}" -maxdepth 1 -type d -name 'gen-*.partial' -printf '%f\n' | sort; }
 
 # --- filesystems
 

@@ -63,7 +63,7 @@ t_attack_withbit_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 .PHONY: t-attacks
 t-attacks: $(t_attacks)
 
-EXTRA_DIST += t/seclib.sh t/attack/forge.py t/attack/sockets.py
+EXTRA_DIST += t/seclib.sh t/attack/forge.py t/attack/sockets.py t/attack/watch.py
 
 # A filesystem that fails when it is told to (t/08*.t, which skip without it): make t-faulty.
 if HAVE_FUSE3

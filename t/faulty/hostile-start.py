@@ -17,8 +17,8 @@ verb = "restore" if sys.argv[0].endswith("restore") else "dump"
 
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-signal.pthread_sigmask(signal.SIG_SETMASK, range(1, 65))
-signal.setitimer(signal.ITIMER_REAL, 0.05, 0.01)
+signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.01)
 signal.setitimer(signal.ITIMER_VIRTUAL, 0.01, 0.01)
 os.umask(0o777)
 soft = {"RLIMIT_FSIZE": 0, "RLIMIT_CPU": 1, "RLIMIT_AS": 1 << 30, "RLIMIT_DATA": 1 << 28}

@@ -121,8 +121,9 @@ static void *in_clock_nanosleep(void *arg)
 int main(int argc, char **argv)
 {
     static int other[2];
-    static void *(*const calls[])(void *) = {in_poll,  in_poll_for_ever, in_ppoll,     in_select,
-                                             in_epoll, in_read,          in_nanosleep, in_clock_nanosleep};
+    static void *(*const calls[])(void *) = {in_poll,      in_poll_for_ever,  in_ppoll,
+                                             in_select,    in_epoll,          in_read,
+                                             in_nanosleep, in_clock_nanosleep};
     enum { N = sizeof calls / sizeof calls[0] };
     pthread_t t[N];
 
