@@ -4,6 +4,7 @@
 # A node whose /proc is partly covered, as in most containers: the kernel lets no user namespace mount another one
 # (mount_too_revealing), which is found out late, with the namespaces made and the keeper forked.  Row 3 of the
 # deny matrix.
+# isolation: private
 if [ -z "${CKPT_MASKED:-}" ]; then
     [ "$(id -u)" -eq 0 ] || { echo "1..0 # SKIP needs root"; exit 0; }
     exec env CKPT_MASKED=yes unshare --mount --propagation private "$0"
