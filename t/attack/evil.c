@@ -3,8 +3,8 @@
  * evil.so - for whatever can be made to load it (LD_PRELOAD, LD_AUDIT, a plugin directory ...): says in
  * THIS-FILE.log which process it has come into and what that process holds.
  *
- * Every use has its own copy of the file, so that the logs tell the ways apart.  When there is a THIS-FILE.env
- * its lines NAME=VALUE are put into the process's environment (Slurm overrides what the job says about some).
+ * Every use has its own copy of the file, so that the logs tell the ways apart.  Into a shepherd's environment
+ * the lines NAME=VALUE of THIS-FILE.env are put (Slurm overrides what the job says about some).
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -77,7 +77,8 @@ __attribute__((constructor)) static void evil(void)
             (unsigned long long)set_of(data, 0), (unsigned long long)set_of(data, 1),
             (unsigned long long)set_of(data, 2), (unsigned long long)ambient());
     close(fd);
-    change_environment(self.dli_fname);
+    if (strcmp(comm, "shepherd") == 0)
+        change_environment(self.dli_fname);
 }
 
 /* The dynamic loader takes us for an audit library when this is there. */
