@@ -25,6 +25,9 @@
  * kernel/pid.c): ours live there, the job's tree above. */
 #define FIRST_JOB_PID 300
 
+/* A real-time signal: one that somebody else has sent before does not swallow it. */
+#define TASK_GONE (SIGRTMIN + 1)
+
 struct keeper {
     struct facts facts;
     struct keeper_run run;
@@ -239,15 +242,30 @@ static void run_over(struct keeper *k, int status)
     send_reply(&reply, -1);
 }
 
+/* Take what signals have come.  True: the task has ended, as the kernel told us by TASK_GONE; sent by anybody
+ * else it means nothing.  In a private pid namespace the task lies outside: pid 0, and the job's uid. */
+static bool task_gone(const struct keeper *k)
+{
+    struct signalfd_siginfo si;
+    bool gone = false;
+
+    while (read(k->signals, &si, sizeof si) == (ssize_t)sizeof si) {
+        if ((int)si.ssi_signo != TASK_GONE)
+            continue;
+        if (k->facts.isolation == ISOLATION_PRIVATE)
+            gone |= si.ssi_pid == 0 && si.ssi_uid == k->facts.uid;
+        else
+            gone |= getppid() != k->facts.task_pid;
+    }
+    return gone;
+}
+
 static void reap(struct keeper *k)
 {
-    struct signalfd_siginfo drain[8];
     struct proto_reply reply;
     pid_t pid;
     int status;
 
-    while (read(k->signals, drain, sizeof drain) > 0)
-        ;
     /* The helper first: its restored root may have ended already. */
     if (k->run.pid > 0 && waitpid(k->run.pid, &status, WNOHANG) == k->run.pid)
         run_over(k, status);
@@ -301,6 +319,9 @@ static void loop(struct keeper *k)
             return;
         if (p[2].revents)
             keeper_run_answer(&k->run);
+        /* The socket may be held open by whoever took it from the shepherd. */
+        if (p[1].revents && task_gone(k))
+            return;
         if (p[1].revents)
             reap(k);
         if (k->run.pid > 0 && keeper_now_ms() >= k->run.deadline_ms)
@@ -330,11 +351,18 @@ static int set_up(struct keeper *k, struct err *err)
         return err_sys(err, "sigprocmask");
     sigemptyset(&all);
     sigaddset(&all, SIGCHLD);
+    sigaddset(&all, TASK_GONE);
     k->signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     if (k->signals < 0)
         return err_sys(err, "signalfd");
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         return err_sys(err, "PR_SET_CHILD_SUBREAPER");
+    /* After the capabilities are set: gaining one would cancel it. */
+    if (prctl(PR_SET_PDEATHSIG, TASK_GONE, 0, 0, 0) < 0)
+        return err_sys(err, "PR_SET_PDEATHSIG");
+    errno = ESRCH;
+    if (k->facts.isolation == ISOLATION_HOST && getppid() != k->facts.task_pid)
+        return err_set(err, "the task has ended");
     return 0;
 }
 

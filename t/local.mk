@@ -35,7 +35,8 @@ EXTRA_DIST += t/lib.sh t/progs/Counter.java t/progs/background.sh t/progs/counte
 	t/progs/pipeline.sh
 
 # Attack programs of the security tests (t/05*.t, t/06*.t): built like the programs above, by make t-attacks.
-t_attacks = t/attack/client.so t/attack/crash t/attack/evil.so t/attack/nsattack t/attack/spin t/attack/talk.so t/attack/withbit
+t_attacks = t/attack/client.so t/attack/crash t/attack/evil.so t/attack/nsattack t/attack/spin t/attack/steal t/attack/talk.so \
+	t/attack/withbit
 EXTRA_PROGRAMS += $(t_attacks)
 check_DATA += $(t_attacks)
 CLEANFILES += $(t_attacks)
@@ -57,6 +58,8 @@ t_attack_nsattack_SOURCES = t/attack/nsattack.c
 t_attack_nsattack_CFLAGS = $(WARN_CFLAGS)
 t_attack_spin_SOURCES = t/attack/spin.c
 t_attack_spin_CFLAGS = $(WARN_CFLAGS)
+t_attack_steal_SOURCES = t/attack/steal.c
+t_attack_steal_CFLAGS = $(WARN_CFLAGS)
 t_attack_withbit_SOURCES = t/attack/withbit.c
 t_attack_withbit_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 
