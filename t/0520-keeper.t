@@ -80,7 +80,7 @@ rows_10_23() {
     touch "$HOME_DIR/decoy.halt"
     kill "$decoy"
     job=$(submit --job-name=spun --checkpoint=interval=0 --hold -- "$(job_script spin.sh "$PROGS/counter" "$stop")")
-    run "$ATTACKS/spin" "job_$job/" "$halt" "$report.outside" </dev/null >/dev/null 2>&1 &
+    run "$ATTACKS/spin" "$(job_group "$job")" "$halt" "$report.outside" </dev/null >/dev/null 2>&1 &
     wait_until 10 grep -q started "$report.outside"
     run scontrol release "$job"
     ok "row 10: a job under attack starts" wait_step "$job" 3
@@ -137,7 +137,7 @@ rows_11_12() {
         n=11
         [ $mode = limits ] || n=12
         halt=$HOME_DIR/halt.$mode
-        run "$ATTACKS/spin" "job_$job/" "$halt" "$halt.report" $mode </dev/null >/dev/null 2>&1 &
+        run "$ATTACKS/spin" "$(job_group "$job")" "$halt" "$halt.report" $mode </dev/null >/dev/null 2>&1 &
         wait_until 10 grep -q started "$halt.report"
         out=$(checkpoint "$job" 2>&1)
         touch "$halt"

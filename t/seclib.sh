@@ -74,3 +74,13 @@ node_fine() {
     [ -z "$states" ] || { run_root sinfo -N -l; return 1; }
 }
 has_keeper() { wait_until 20 keeper_holds "$1"; }
+
+# job_group JOB - what stands in /proc/PID/cgroup of the job's processes, and in those of no other testbed's job of
+# the same number
+job_group() {
+    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+        echo "${NODE}1_slurmstepd.scope/job_$1/"
+    else
+        echo "${NODE}1/uid_$(id -u ckptest)/job_$1/"
+    fi
+}
