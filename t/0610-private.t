@@ -3,6 +3,7 @@
 #
 # isolation=private from inside and from outside: the namespaces hold, the keeper as their init holds out, nobody of the
 # same user comes in.
+# isolation: private
 . "$(dirname "$0")/seclib.sh"
 [ "$CKPT_ISOLATION" = private ] || skip_all "namespaces are made under isolation=private only"
 
