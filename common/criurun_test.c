@@ -54,9 +54,9 @@ static int play_criu(int argc, char **argv)
            is_open(4), getenv("CKPT_DRAIN_FD") ? getenv("CKPT_DRAIN_FD") : "none");
     fprintf(stderr, "Error (fake.c:1): something\n");
     /* other names go to the kernel, and a second time there is none */
-    strcpy(addr.sun_path, "/nowhere/else");
+    snprintf(addr.sun_path, sizeof addr.sun_path, "/nowhere/else");
     printf("elsewhere=%d\n", connect(other, (struct sockaddr *)&addr, sizeof addr) < 0);
-    strcpy(addr.sun_path, "//streamer-capture.sock");
+    snprintf(addr.sun_path, sizeof addr.sun_path, "//streamer-capture.sock");
     printf("stream=%d\n", connect(sock, (struct sockaddr *)&addr, sizeof addr));
     printf("second=%d\n", connect(other, (struct sockaddr *)&addr, sizeof addr) < 0);
     fflush(stdout);
@@ -93,7 +93,7 @@ static bool have_stage(void)
     slash = strstr(shim, "/common/");
     if (!slash)
         return false;
-    strcpy(slash, "/.libs/criu-shim.so");
+    snprintf(slash, sizeof shim - (size_t)(slash - shim), "/.libs/criu-shim.so");
     fd = open(shim, O_RDONLY | O_CLOEXEC);
     data = fd < 0 ? NULL : io_slurp(fd, 1u << 20, &len, NULL);
     io_close(&fd);
