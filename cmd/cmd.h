@@ -42,14 +42,6 @@ struct cmd {
     const char *user;    /* --user, or NULL */
 };
 
-int cmd_create(const struct cmd *c);
-int cmd_list(const struct cmd *c);
-int cmd_error(const struct cmd *c);
-int cmd_show(const struct cmd *c);
-int cmd_verify(const struct cmd *c);
-int cmd_diff(const struct cmd *c);
-int cmd_prune(const struct cmd *c);
-
 /* Report an end that is not CMD_DONE: a line on stderr, with --json also {"job", "state", "text"}
  * on stdout. Returns status. */
 int cmd_fail(const struct cmd *c, int status, const struct err *err);

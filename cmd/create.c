@@ -4,6 +4,7 @@
 #include "cmd/job.h"
 #include "cmd/progress.h"
 #include "cmd/text.h"
+#include "cmd/verb.h"
 #include "common/gendir.h"
 #include "common/io.h"
 #include "common/request.h"
@@ -307,7 +308,7 @@ static int ask_operator(const struct cmd *c, const struct job *job)
                        "scheckpoint list and error");
 }
 
-int cmd_create(const struct cmd *c)
+static int run_create(const struct cmd *c)
 {
     struct err err = {{0}};
     struct job_name name;
@@ -331,3 +332,23 @@ int cmd_create(const struct cmd *c)
         return cmd_fail(c, CMD_REFUSED, &err);
     return job.uid == geteuid() ? ask_owner(c, &name, &job) : ask_operator(c, &job);
 }
+
+const struct verb verb_create = {
+    .name = "create",
+    .args = "JOBID",
+    .summary = "checkpoint a running job, which runs on",
+    .run = run_create,
+    .min_args = 1,
+    .max_args = 1,
+    .takes = VERB_WAITS,
+    .help = "usage: scheckpoint create [--no-wait | --wait=SECONDS] [--json] [-d DIR] JOBID\n"
+            "\n"
+            "Checkpoints a running batch job, which runs on; waits for the verdict. JOBID is\n"
+            "12, or 12_3 for a task of an array. An operator may ask for another user's job:\n"
+            "the verdict is then in the job's standard error.\n"
+            "\n"
+            "  --wait[=SECONDS]   wait for the verdict (the default), no longer than that\n"
+            "  --no-wait          ask, and return at once\n"
+            "  --timeout SECONDS  wait no longer (default: the site's limit for a dump, and a\n"
+            "                     minute)\n",
+};

@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 #include "cmd/show.h"
 #include "cmd/text.h"
+#include "cmd/verb.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -352,7 +353,7 @@ static bool parse_second(const char *text, const struct target_name *first, stru
     return true;
 }
 
-int cmd_diff(const struct cmd *c)
+static int run_diff(const struct cmd *c)
 {
     struct target_name from, to = {.which = TARGET_LAST};
     struct target t = {.taskfd = -1};
@@ -373,3 +374,17 @@ int cmd_diff(const struct cmd *c)
     target_close(&t);
     return status < 0 ? cmd_fail(c, CMD_FAILED, &err) : status;
 }
+
+const struct verb verb_diff = {
+    .name = "diff",
+    .args = "JOBID.GEN GEN",
+    .summary = "tell what changed between two of them",
+    .run = run_diff,
+    .min_args = 1,
+    .max_args = 2,
+    .takes = 0,
+    .help = "usage: scheckpoint diff [--json] [-d DIR] JOBID.GENERATION [GENERATION]\n"
+            "\n"
+            "Shows what changed from one checkpoint of a job to another (default: the last):\n"
+            "processes, saved memory, open files, the node.\n",
+};

@@ -4,6 +4,7 @@
 #include "cmd/generation.h"
 #include "cmd/job.h"
 #include "cmd/text.h"
+#include "cmd/verb.h"
 #include "common/event.h"
 #include "common/gendir.h"
 #include "common/io.h"
@@ -131,7 +132,7 @@ static int print_json(const struct base_job *j, const struct history *h,
     return cmd_print_json(o);
 }
 
-int cmd_error(const struct cmd *c)
+static int run_error(const struct cmd *c)
 {
     struct history *h = calloc(1, sizeof *h);
     struct generation good;
@@ -162,3 +163,17 @@ out:
     free(h);
     return status;
 }
+
+const struct verb verb_error = {
+    .name = "error",
+    .args = "JOBID",
+    .summary = "tell what last went wrong",
+    .run = run_error,
+    .min_args = 1,
+    .max_args = 1,
+    .takes = 0,
+    .help = "usage: scheckpoint error [--json] [-d DIR] JOBID\n"
+            "\n"
+            "Tells the last failures of a job's checkpoints and restores, and its last good\n"
+            "generation.\n",
+};

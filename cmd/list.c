@@ -3,6 +3,7 @@
 #include "cmd/generation.h"
 #include "cmd/job.h"
 #include "cmd/text.h"
+#include "cmd/verb.h"
 #include "common/gendir.h"
 #include "common/io.h"
 
@@ -153,7 +154,7 @@ static int choose(const struct cmd *c, const char *path, struct base_job **jobs,
     return base_find(path, id, NULL, *jobs, err) < 0 ? -1 : 1;
 }
 
-int cmd_list(const struct cmd *c)
+static int run_list(const struct cmd *c)
 {
     char path[PATH_MAX];
     struct base_job *jobs = NULL;
@@ -190,3 +191,16 @@ int cmd_list(const struct cmd *c)
     free(rows.row);
     return status;
 }
+
+const struct verb verb_list = {
+    .name = "list",
+    .args = "[JOBID]",
+    .summary = "list your checkpoints",
+    .run = run_list,
+    .min_args = 0,
+    .max_args = 1,
+    .takes = 0,
+    .help = "usage: scheckpoint list [--json] [-d DIR] [JOBID]\n"
+            "\n"
+            "Lists your checkpoints, or one job's, newest first.\n",
+};

@@ -7,6 +7,7 @@
 #include "cmd/prune_plan.h"
 #include "cmd/prune_say.h"
 #include "cmd/target.h"
+#include "cmd/verb.h"
 #include "cmd/verify_pages.h"
 #include "common/beneath.h"
 #include "common/io.h"
@@ -334,7 +335,7 @@ static int prune_own(void *arg)
     return r.failed ? CMD_FAILED : CMD_DONE;
 }
 
-int cmd_prune(const struct cmd *c)
+static int run_prune(const struct cmd *c)
 {
     const struct passwd *pw = c->user ? getpwnam(c->user) : NULL;
     struct cmd copy = *c;
@@ -357,3 +358,27 @@ int cmd_prune(const struct cmd *c)
     err_prefix(&err, "--user %s", c->user);
     return cmd_fail(c, errno == EPERM ? CMD_REFUSED : CMD_FAILED, &err);
 }
+
+const struct verb verb_prune = {
+    .name = "prune",
+    .args = "JOBID",
+    .summary = "remove old ones",
+    .run = run_prune,
+    .min_args = 0,
+    .max_args = VERB_ARGS_MAX,
+    .takes = VERB_PRUNES,
+    .help = "usage: scheckpoint prune [--keep N] [--older-than TIME] [--dry-run] [--user NAME]\n"
+            "                         [--json] [-d DIR] JOBID... | --all-jobs\n"
+            "\n"
+            "Removes checkpoints and says how much they take and took. The last good one of a\n"
+            "job that has not ended always stays.\n"
+            "\n"
+            "  --keep N           leave the N newest good ones of each job (default 1, with\n"
+            "                     --older-than 0). Of a job that has ended\n"
+            "                     and has none left all files go\n"
+            "  --older-than TIME  remove only what is older: 14d, 36h, or a time as sbatch\n"
+            "                     --time has it\n"
+            "  --all-jobs         of all your jobs\n"
+            "  --dry-run          remove nothing, say what would be removed\n"
+            "  --user NAME        (root) become that user first, and remove his\n",
+};

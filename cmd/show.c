@@ -3,6 +3,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/text.h"
+#include "cmd/verb.h"
 #include "common/io.h"
 #include "common/seal.h"
 
@@ -273,7 +274,7 @@ static int print_text(const struct shown *s)
     return s->looked ? print_files(s) : 0;
 }
 
-int cmd_show(const struct cmd *c)
+static int run_show(const struct cmd *c)
 {
     struct target_name name;
     struct target t = {.taskfd = -1};
@@ -299,3 +300,19 @@ int cmd_show(const struct cmd *c)
     target_close(&t);
     return status;
 }
+
+const struct verb verb_show = {
+    .name = "show",
+    .args = "JOBID[.GEN]",
+    .summary = "look inside a checkpoint",
+    .run = run_show,
+    .min_args = 1,
+    .max_args = 1,
+    .takes = 0,
+    .help = "usage: scheckpoint show [--json] [-d DIR] JOBID[.GENERATION]\n"
+            "\n"
+            "Shows what is in a checkpoint: when and why it was made, sizes, its seal, the\n"
+            "processes with their command lines, open files and sockets. GENERATION is a name\n"
+            "from scheckpoint list, or short, as 0.3 for gen-0000-000003, or last (the\n"
+            "default).\n",
+};

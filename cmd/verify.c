@@ -3,6 +3,7 @@
 #include "cmd/progress.h"
 #include "cmd/target.h"
 #include "cmd/text.h"
+#include "cmd/verb.h"
 #include "cmd/verify_pages.h"
 #include "common/gendir.h"
 #include "common/io.h"
@@ -246,7 +247,7 @@ static int finish(struct run *r)
     return bad ? CMD_FAILED : CMD_DONE;
 }
 
-int cmd_verify(const struct cmd *c)
+static int run_verify(const struct cmd *c)
 {
     struct run r = {.c = c};
     struct err err = {""};
@@ -263,3 +264,19 @@ int cmd_verify(const struct cmd *c)
     json_decref(r.list);
     return cmd_fail(c, status, &err);
 }
+
+const struct verb verb_verify = {
+    .name = "verify",
+    .args = "JOBID[.GEN]",
+    .summary = "read checkpoints wholly and verify them",
+    .run = run_verify,
+    .min_args = 0,
+    .max_args = VERB_ARGS_MAX,
+    .takes = VERB_ALL,
+    .help = "usage: scheckpoint verify [--json] [-d DIR] JOBID[.GENERATION]... | --all\n"
+            "\n"
+            "Reads checkpoints wholly and verifies seal, manifest and every byte of the data.\n"
+            "Without GENERATION all of the job's. Exit status 1 when one is not good.\n"
+            "\n"
+            "  --all   all checkpoints of all your jobs\n",
+};

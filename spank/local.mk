@@ -16,7 +16,7 @@ keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 
 shepherd_SOURCES = \
 	spank/shepherd.c spank/shepherd.h spank/shepherd_dump.c spank/shepherd_files.c spank/shepherd_limit.c \
-	spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
+	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
 	spank/tree.c spank/tree.h
 shepherd_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 shepherd_LDADD = libimage.la libcommon.la $(SLURM_LIBS)

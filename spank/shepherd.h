@@ -6,8 +6,9 @@
  *   shepherd.c        start, event loop, signals, exit
  *   shepherd_start.c  copies, restore or first launch
  *   shepherd_dump.c   when and why to checkpoint, what to tell whom
- *   shepherd_limit.c  the time limit: the last checkpoint comes before it, then the job requeues
- * itself shepherd_files.c  what is written in the checkpoint directory, each in a clerk
+ *   shepherd_limit.c  the time limit: the last checkpoint comes before it, then the job requeues itself
+ *   shepherd_slurm.c  questions to slurmctld, each in a clerk
+ *   shepherd_files.c  what is written in the checkpoint directory, each in a clerk
  *
  * It holds no capability and is trusted with nothing.
  */
@@ -94,8 +95,14 @@ void shepherd_terminate(struct shepherd *s); /* SIGTERM */
  * told. */
 bool shepherd_none_last(struct shepherd *s);
 void shepherd_timer_arm(struct shepherd *s);
+
+/* --- shepherd_slurm.c: each waits at most so long for slurmctld */
 /* What slurmctld says about the job; SLURMJOB_UNKNOWN when it does not answer in time. */
 enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms);
+/* All that it says. */
+int shepherd_slurm_load(struct shepherd *s, int timeout_ms, struct slurmjob *job);
+/* Requeue the job; three times 5 s. */
+int shepherd_slurm_requeue(struct shepherd *s, struct err *err);
 
 /* --- shepherd_limit.c */
 /* Ask slurmctld for the limit and set the timer; when the moment has come already, limit_due. */

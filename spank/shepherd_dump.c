@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/io.h"
-#include "spank/clerk.h"
 #include "spank/shepherd.h"
 #include "spank/tree.h"
 
@@ -93,14 +92,6 @@ void shepherd_dump(struct shepherd *s, const char *reason, bool stop)
     shepherd_dump_done(s, &failed);
 }
 
-static int requeue_job(void *arg, void *result, struct err *err)
-{
-    const uint32_t *job = arg;
-
-    (void)result;
-    return slurmjob_requeue(*job, false, err);
-}
-
 /* Under private isolation the end of the namespace's init ends everything in it at one blow; the
  * init, our keeper, ends when its socket closes. */
 static void kill_stopped(struct shepherd *s)
@@ -120,17 +111,12 @@ static void kill_stopped(struct shepherd *s)
 static void end_after_final(struct shepherd *s)
 {
     struct err err = {{0}};
-    uint32_t job = s->facts.job;
 
     if (s->final == FINAL_TIMELIMIT) {
-        int rc = -1;
-
-        for (int i = 0; i < 3 && rc < 0; i++)
-            rc = clerk_run(requeue_job, &job, NULL, 0, 5000, &err);
-        if (rc < 0)
+        if (shepherd_slurm_requeue(s, &err) < 0)
             shepherd_say(
                 "cannot requeue the job at its time limit: %s; scontrol requeue %u continues it",
-                err.text, job);
+                err.text, s->facts.job);
         else
             shepherd_event(s, "requeue", "", "at the time limit", NULL);
     }
@@ -237,26 +223,6 @@ void shepherd_bell(struct shepherd *s)
     s->bell = s->dumping;
     if (!s->dumping)
         look_for_request(s, true);
-}
-
-static int load_job(void *arg, void *result, struct err *err)
-{
-    const uint32_t *job = arg;
-
-    return slurmjob_load(*job, result, err);
-}
-
-enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms)
-{
-    struct slurmjob job;
-    uint32_t id = s->facts.job;
-
-    if (clerk_run(load_job, &id, &job, sizeof job, timeout_ms, NULL) < 0)
-        return SLURMJOB_UNKNOWN;
-    /* A requeued job may be running again somewhere else by now. */
-    if (job.state == SLURMJOB_RUNNING && job.restart_count > s->facts.epoch)
-        return SLURMJOB_REQUEUED;
-    return job.state;
 }
 
 bool shepherd_none_last(struct shepherd *s)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "spank/clerk.h"
 #include "spank/shepherd.h"
 
 #include <errno.h>
@@ -12,13 +11,6 @@
 #define LEAD_MARGIN_S 90
 /* Slurm looks at limits about twice a minute and an administrator may move them: look again. */
 #define LOOK_AGAIN_S 600
-
-static int load_job(void *arg, void *result, struct err *err)
-{
-    const uint32_t *job = arg;
-
-    return slurmjob_load(*job, result, err);
-}
 
 /* How long before the limit the last checkpoint starts: three times what the slowest one so far
  * took and a margin, at least two minutes; but in a short job no more than a fifth of its time, as
@@ -52,13 +44,12 @@ static void tell_if_never_requeued(const struct shepherd *s, const struct slurmj
 void shepherd_limit_arm(struct shepherd *s)
 {
     struct itimerspec t = {{0, 0}, {LOOK_AGAIN_S, 0}};
-    uint32_t id = s->facts.job;
     int64_t now = (int64_t)time(NULL), wait;
     struct slurmjob job;
 
     if (!s->files || s->final != FINAL_NONE)
         return;
-    if (clerk_run(load_job, &id, &job, sizeof job, 5000, NULL) == 0)
+    if (shepherd_slurm_load(s, 5000, &job) == 0)
         tell_if_never_requeued(s, &job);
     else
         job.state = SLURMJOB_UNKNOWN;
