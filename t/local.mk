@@ -35,7 +35,7 @@ EXTRA_DIST += t/lib.sh t/progs/Counter.java t/progs/background.sh t/progs/counte
 	t/progs/pipeline.sh
 
 # Attack programs of the security tests (t/05*.t, t/06*.t): built like the programs above, by make t-attacks.
-t_attacks = t/attack/client.so t/attack/crash t/attack/evil.so t/attack/nsattack t/attack/spin t/attack/steal t/attack/talk.so \
+t_attacks = t/attack/client.so t/attack/crash t/attack/evil.so t/attack/hold t/attack/nsattack t/attack/spin t/attack/steal t/attack/talk.so \
 	t/attack/withbit
 EXTRA_PROGRAMS += $(t_attacks)
 check_DATA += $(t_attacks)
@@ -54,6 +54,8 @@ t_attack_evil_so_LDFLAGS = -XCClinker -shared
 t_attack_talk_so_SOURCES = t/attack/talk.c
 t_attack_talk_so_CFLAGS = $(WARN_CFLAGS) -fPIC
 t_attack_talk_so_LDFLAGS = -XCClinker -shared
+t_attack_hold_SOURCES = t/attack/hold.c
+t_attack_hold_CFLAGS = $(WARN_CFLAGS)
 t_attack_nsattack_SOURCES = t/attack/nsattack.c
 t_attack_nsattack_CFLAGS = $(WARN_CFLAGS)
 t_attack_spin_SOURCES = t/attack/spin.c

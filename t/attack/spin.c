@@ -12,8 +12,9 @@
  * MODE limits: prlimit of FSIZE, NOFILE, AS and CPU to zero on dump and restore.
  * MODE stop, kill: SIGSTOP (and SIGCONT after 50 ms, 20 times), SIGKILL to dump and restore.
  *
- * REPORT at the end, one line each: "NAME tried N held N" (held: tries while it held a capability) and
- * "breaches N"; every breach is a line of its own.
+ * REPORT: "started"; "met NAME" when that was first tried while it held a capability; a line for every breach, at once;
+ * at the end, which those in a job that is requeued don't live to see, one line each: "NAME tried N held N" (held: tries
+ * while it held a capability) and "breaches N".
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -105,12 +106,14 @@ static void attack(int pid, int name)
 {
     char path[64], byte;
     struct iovec mine = {&byte, 1}, theirs = {(void *)(uintptr_t)0x400000, 1};
-    bool before = holds(pid);
+    bool before = holds(pid), first = false;
     int fd, pidfd;
     ssize_t n;
 
     count[name].tried++;
     count[name].held += before;
+    if (before && count[name].held == 1)
+        first = true;
     snprintf(path, sizeof path, "/proc/%d/mem", pid);
     fd = open(path, O_RDWR | O_CLOEXEC);
     judge(pid, name, "/proc/PID/mem", before, fd >= 0);
@@ -133,6 +136,10 @@ static void attack(int pid, int name)
         ptrace(PTRACE_INTERRUPT, pid, 0, 0);
         waitpid(pid, NULL, __WALL);
         ptrace(PTRACE_DETACH, pid, 0, 0);
+    }
+    if (first) { /* all of it has been tried by now */
+        fprintf(report, "met %s\n", names[name]);
+        fflush(report);
     }
 }
 
