@@ -18,7 +18,7 @@
 #define MAX_KEEP 100
 #define MAX_FILE_BYTES 65536
 
-enum kind { TEMPLATE, PATHNAME, TEXT, DURATION, COUNT, SIZE, ISOLATION, ALLOW, COMPRESS };
+enum kind { TEMPLATE, PATHNAME, TEXT, DURATION, COUNT, SIZE, ISOLATION, ALLOW, COMPRESS, CHOICE };
 
 /* One row per key of checkpoint.conf(5). Numbers are within [min, max]. */
 struct row {
@@ -52,6 +52,9 @@ static const struct row rows[] = {
     ROW("Threads", threads, COUNT, 0, 256),
     ROW("MaxSize", max_size, SIZE, 0, 0),
     ROW("MaxRestarts", max_restarts, COUNT, 0, UINT32_MAX),
+    ROW("FilesLimit", files_limit, SIZE, 0, 0),
+    ROW("FilesOver", files_over, CHOICE, 0, 0),
+    ROW("Inputs", inputs, CHOICE, 0, 0),
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 _Static_assert(NROWS <= 32, "one bit per row in state.seen");
@@ -81,6 +84,7 @@ void conf_defaults(struct conf *c)
     c->compress_level = 1;
     c->dump_timeout = c->restore_timeout = 3600;
     c->max_restarts = 20;
+    c->files_limit = UINT64_C(2) << 30;
 }
 
 /* The first complaint counts; inih goes on reading. */
@@ -176,28 +180,22 @@ static bool set_u32(struct state *st, const struct row *row, const char *value)
 
 static bool set_size(struct state *st, const struct row *row, const char *value)
 {
-    static const char units[] = "KMGT";
-    unsigned long long v;
-    unsigned shift = 0;
-    const char *unit;
     uint64_t bytes;
-    char *end;
 
-    if (!parse_digits(value, &end, &v))
-        goto bad;
-    if (*end) {
-        unit = strchr(units, *end >= 'a' && *end <= 'z' ? *end - 'a' + 'A' : *end);
-        if (!unit || end[1])
-            goto bad;
-        shift = 10 * (unsigned)(unit - units + 1);
-    }
-    if (v > ((unsigned long long)INT64_MAX >> shift))
-        goto bad;
-    bytes = (uint64_t)v << shift;
+    if (!spec_parse_size(value, &bytes))
+        return refuse(st, "%s must be a number of bytes, with K, M, G or T if wanted", row->key);
     memcpy((char *)st->conf + row->offset, &bytes, sizeof bytes);
     return true;
-bad:
-    return refuse(st, "%s must be a number of bytes, with K, M, G or T if wanted", row->key);
+}
+
+static bool set_choice(struct state *st, const struct row *row, const char *value)
+{
+    enum facts_choice c;
+
+    if (!spec_parse_choice(value, &c))
+        return refuse(st, "%s must be refuse or warn", row->key);
+    memcpy((char *)st->conf + row->offset, &c, sizeof c);
+    return true;
 }
 
 static bool parse_isolation(const char *s, size_t len, enum facts_isolation *i)
@@ -268,6 +266,8 @@ static bool set_row(struct state *st, const struct row *row, const char *value)
         return set_allow(st, row, value);
     case COMPRESS:
         return set_compress(st, row, value);
+    case CHOICE:
+        return set_choice(st, row, value);
     }
     return false;
 }

@@ -17,21 +17,26 @@ struct conf {
     char state_dir[PATH_MAX];  /* StateDir: root's, default /run/slurm-spank-checkpoint */
     char helper_dir[PATH_MAX]; /* HelperDir: default compiled in */
     char criu[PATH_MAX];       /* Criu: default /usr/sbin/criu */
-    char munge_socket[PATH_MAX]; /* MungeSocket: "" = munge's default */
-    char log_dir[PATH_MAX];    /* Log: "" = none */
-    enum facts_isolation isolation;  /* Isolation: private|host: the default */
-    bool allow_host, allow_private;  /* AllowIsolation: list of those users may choose */
-    char host_users[1024];     /* HostUsers: comma-separated users who may use isolation=host; "" = all */
-    uint32_t interval;         /* Interval: a Slurm time; default 60 minutes */
-    uint32_t keep;             /* Keep: default 2 */
-    uint32_t max_keep;         /* MaxKeep: default 10 */
+    char munge_socket[PATH_MAX];    /* MungeSocket: "" = munge's default */
+    char log_dir[PATH_MAX];         /* Log: "" = none */
+    enum facts_isolation isolation; /* Isolation: private|host: the default */
+    bool allow_host, allow_private; /* AllowIsolation: list of those users may choose */
+    char host_users
+        [1024];        /* HostUsers: comma-separated users who may use isolation=host; "" = all */
+    uint32_t interval; /* Interval: a Slurm time; default 60 minutes */
+    uint32_t keep;     /* Keep: default 2 */
+    uint32_t max_keep; /* MaxKeep: default 10 */
     enum facts_compress compress; /* Compress: default zstd:1 */
     int compress_level;
-    uint32_t dump_timeout;     /* DumpTimeout: a Slurm time, default 60 minutes */
-    uint32_t restore_timeout;  /* RestoreTimeout: default 60 minutes */
-    uint32_t threads;          /* Threads: 0 = automatic */
-    uint64_t max_size;         /* MaxSize: bytes with K/M/G/T suffix; 0 = no limit */
-    uint32_t max_restarts;     /* MaxRestarts: default 20 */
+    uint32_t dump_timeout;    /* DumpTimeout: a Slurm time, default 60 minutes */
+    uint32_t restore_timeout; /* RestoreTimeout: default 60 minutes */
+    uint32_t threads;         /* Threads: 0 = automatic */
+    uint64_t max_size;        /* MaxSize: bytes with K/M/G/T suffix; 0 = no limit */
+    uint32_t max_restarts;    /* MaxRestarts: default 20 */
+    uint64_t
+        files_limit; /* FilesLimit: bytes of files copied per generation; default 2G, 0 = no limit */
+    enum facts_choice files_over; /* FilesOver: refuse|warn, default refuse */
+    enum facts_choice inputs;     /* Inputs: refuse|warn, default refuse */
 };
 
 #define CONF_DEFAULT_PATH CKPT_SYSCONFDIR "/checkpoint.conf"

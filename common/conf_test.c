@@ -93,6 +93,9 @@ static void refused_with_file_and_line(void **state)
         {"Keep=-1\n", ":1: Keep must"},
         {"Keep=2 3\n", ":1: Keep must"},
         {"MaxKeep=101\n", ":1: MaxKeep must"},
+        {"FilesLimit=1X\n", ":1: FilesLimit must"},
+        {"FilesOver=yes\n", ":1: FilesOver must"},
+        {"Inputs=maybe\n", ":1: Inputs must"},
         {"Interval=1:2:3:4\n", ":1: Interval must"},
         {"DumpTimeout=0\n", ":1: DumpTimeout must"},
         {"Compress=lzma\n", ":1: Compress must"},
@@ -176,6 +179,8 @@ static void empty_file_gives_the_defaults(void **state)
     assert_int_equal(c.compress, COMPRESS_ZSTD);
     assert_int_equal(c.compress_level, 1);
     assert_int_equal(c.max_restarts, 20);
+    assert_true(c.files_limit == UINT64_C(2) << 30);
+    assert_true(c.files_over == CHOICE_REFUSE && c.inputs == CHOICE_REFUSE);
 }
 
 static void every_key(void **state)
@@ -199,6 +204,9 @@ static void every_key(void **state)
                   "RestoreTimeout=1-0\n"
                   "Threads=2\n"
                   "MaxSize=3g\n"
+                  "FilesLimit=0\n"
+                  "FilesOver=warn\n"
+                  "Inputs=warn\n"
                   "MaxRestarts=0", /* and no newline at the end */
                   &c, &e);
 
@@ -222,6 +230,7 @@ static void every_key(void **state)
     assert_int_equal(c.threads, 2);
     assert_int_equal(c.max_size, UINT64_C(3) << 30);
     assert_int_equal(c.max_restarts, 0);
+    assert_true(c.files_limit == 0 && c.files_over == CHOICE_WARN && c.inputs == CHOICE_WARN);
 }
 
 static void defaults_give_way(void **state)

@@ -15,7 +15,7 @@ struct row {
 };
 
 /* What CRIU 4.2 writes for a tree without namespaces of its own, seccomp filters, LSM labels,
- * established TCP connections or plugins.  ".img" follows. */
+ * established TCP connections or plugins, and what we add (ckpt-*).  ".img" follows. */
 static const struct row rows[] = {
     {"inventory", NONE, CRIMG_INVENTORY, 0x58313116},
     {"pstree", NONE, CRIMG_PSTREE, 0x50273030},
@@ -37,6 +37,8 @@ static const struct row rows[] = {
     {"sk-queues", NONE, CRIMG_SK_QUEUES, 0x56264026},
     {"pages-", DECIMAL, CRIMG_BULK, 0},
     {"ghost-file-", HEX, CRIMG_BULK, 0x52583605},
+    {"ckpt-files", NONE, CRIMG_KEPT, 0x464b4350},
+    {"ckpt-file-", DECIMAL, CRIMG_BULK, 0},
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 

@@ -35,7 +35,8 @@ enum crimg_kind {
     CRIMG_SK_QUEUES, /* messages, each with payload behind it */
     CRIMG_PLAIN,     /* messages only; handed on as they are */
     CRIMG_PAYLOAD,   /* messages and payload; handed on as it is */
-    CRIMG_BULK,      /* pages-*, ghost-file-*: in pages.zst, not in images.tar.zst */
+    CRIMG_KEPT,      /* ours, not CRIU's: the list of files (restore/filelist.h) */
+    CRIMG_BULK,      /* pages-*, ghost-file-*, ckpt-file-*: in pages.zst, not in images.tar.zst */
 };
 
 struct crimg_name {

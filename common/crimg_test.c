@@ -27,6 +27,8 @@ static void test_names(void **state)
         {"pagemap-shmem-18446744073709551615.img", CRIMG_PAGEMAP_SHMEM, UINT64_MAX, 8},
         {"pages-3.img", CRIMG_BULK, 3, 0},
         {"ghost-file-1f.img", CRIMG_BULK, 0x1f, 8},
+        {"ckpt-files.img", CRIMG_KEPT, 0, 8},
+        {"ckpt-file-7.img", CRIMG_BULK, 7, 0},
         {"sk-queues.img", CRIMG_SK_QUEUES, 0, 8},
         {"tty-data.img", CRIMG_PLAIN, 0, 8},
     };

@@ -15,7 +15,7 @@
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-enum kind { TEXT, NUM32, NUM64, SIGNED, PATHNAME, NAME, NONCE };
+enum kind { TEXT, LIST, NUM32, NUM64, SIGNED, PATHNAME, NAME, NONCE };
 
 /* One row per field: how it is written, how it is checked. Numbers are within [min, max]. */
 struct row {
@@ -60,11 +60,16 @@ static const struct row rows[] = {
     ROW(threads, NUM32, 0, 256),
     ROW(max_size, NUM64, 0, UINT64_MAX),
     ROW(max_restarts, NUM32, 0, UINT32_MAX),
+    ROW(files, LIST, 0, 0),
+    ROW(files_limit, NUM64, 0, UINT64_MAX),
+    ROW(files_over, NUM32, 0, 1),
+    ROW(inputs, NUM32, 0, 1),
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 _Static_assert(NROWS < 64, "one bit per row in facts_load");
 _Static_assert(sizeof(uid_t) == 4 && sizeof(gid_t) == 4 && sizeof(pid_t) == 4, "NUM32 fields");
-_Static_assert(sizeof(enum facts_isolation) == 4 && sizeof(enum facts_compress) == 4,
+_Static_assert(sizeof(enum facts_isolation) == 4 && sizeof(enum facts_compress) == 4 &&
+                   sizeof(enum facts_choice) == 4,
                "NUM32 fields");
 
 bool facts_name_ok(const char *s)
@@ -95,6 +100,8 @@ static bool text_ok(const struct row *row, const char *s)
         return facts_nonce_ok(s);
     case PATHNAME:
         return *s ? *s == '/' && !strstr(s, "/../") : row->min == 0;
+    case LIST:
+        return true;
     default:
         return *s != '\0';
     }
@@ -102,7 +109,8 @@ static bool text_ok(const struct row *row, const char *s)
 
 static bool is_text(const struct row *row)
 {
-    return row->kind == TEXT || row->kind == PATHNAME || row->kind == NAME || row->kind == NONCE;
+    return row->kind == TEXT || row->kind == LIST || row->kind == PATHNAME || row->kind == NAME ||
+           row->kind == NONCE;
 }
 
 static uint64_t number_get(const struct row *row, const struct facts *f)

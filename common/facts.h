@@ -21,6 +21,9 @@
 
 enum facts_isolation { ISOLATION_HOST = 0, ISOLATION_PRIVATE = 1 };
 enum facts_compress { COMPRESS_NONE = 0, COMPRESS_ZSTD = 1 };
+enum facts_choice { CHOICE_REFUSE = 0, CHOICE_WARN = 1 };
+
+#define FACTS_FILES_MAX 4096 /* with its NUL */
 
 struct facts {
     char cluster[64];
@@ -52,6 +55,13 @@ struct facts {
     uint32_t threads;             /* compressor threads; 0: number of allowed CPUs, at most 8 */
     uint64_t max_size;            /* bytes stored per generation; 0: no limit */
     uint32_t max_restarts;        /* 0: no limit */
+    char files
+        [FACTS_FILES_MAX]; /* (user) paths and patterns, ':' between them, to be copied into each
+                                     generation; relative ones begin at the job's directory */
+    uint64_t files_limit;  /* (user) bytes of files copied at most; 0: no limit */
+    enum facts_choice
+        files_over; /* (user) what may not be copied for its size: no dump, or a warning */
+    enum facts_choice inputs; /* (user) an input file that has changed: no restore, or a warning */
 };
 
 /* Write *f into a new sealed memfd.  Returns the fd (close-on-exec) or -1.  Call as root: the owner

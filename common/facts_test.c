@@ -48,6 +48,9 @@ static struct facts good(void)
     f.dump_timeout = f.restore_timeout = 60;
     f.max_size = UINT64_C(1) << 40;
     f.max_restarts = 20;
+    snprintf(f.files, sizeof f.files, "./a b:/dev/shm/x*");
+    f.files_limit = UINT64_C(2) << 30;
+    f.inputs = CHOICE_WARN;
     return f;
 }
 

@@ -59,7 +59,7 @@ bool proto_request_ok(const struct proto_request *r)
         allowed = PROTO_F_STOP;
         break;
     case PROTO_RESTORE:
-        allowed = PROTO_F_EXACT;
+        allowed = PROTO_F_EXACT | PROTO_F_CUT;
         break;
     default:
         return false;

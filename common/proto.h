@@ -41,6 +41,11 @@ enum proto_verb {
 
 #define PROTO_F_STOP 1u  /* leave the tree stopped after a dump that was committed */
 #define PROTO_F_EXACT 2u /* PROTO_RESTORE: `generation` itself, not an older one */
+#define PROTO_F_CUT                                                                                \
+    4u /* PROTO_RESTORE: nobody else writes the job's stdout and stderr: cut them back */
+
+/* Error of a restore that an older generation would not mend: the job should be held. */
+#define PROTO_E_HOLD ENOTRECOVERABLE
 
 /* Helper descriptors */
 #define HELPER_FD_FACTS 3   /* the sealed memfd of facts.h */

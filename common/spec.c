@@ -11,7 +11,8 @@
 const char spec_help[] =
     "a time between checkpoints (minutes, minutes:seconds, hours:minutes:seconds, days-hours, "
     "days-hours:minutes, days-hours:minutes:seconds), and, separated by commas, interval=TIME (0: "
-    "none by the clock), keep=1..100, compress=none|zstd|zstd:1..19, isolation=private|host";
+    "none by the clock), keep=1..100, compress=none|zstd|zstd:1..19, isolation=private|host, "
+    "files=PATH[:PATH...], files-limit=SIZE, files-over=refuse|warn, inputs=refuse|warn";
 
 /* Digits to a number, which they must be from first to last; *p stands behind them afterwards. */
 static bool take_number(const char **p, uint64_t *v)
@@ -110,6 +111,98 @@ static bool set_isolation(struct spec *s, const char *value)
     return !strcmp(value, "host") || !strcmp(value, "private");
 }
 
+bool spec_parse_size(const char *text, uint64_t *bytes)
+{
+    static const char units[] = "KMGTkmgt";
+    uint64_t v = 0;
+    unsigned shift = 0;
+    const char *unit, *p = text;
+
+    for (; *p >= '0' && *p <= '9'; p++) {
+        if (v > (uint64_t)INT64_MAX / 10 - 1)
+            return false;
+        v = v * 10 + (uint64_t)(*p - '0');
+    }
+    if (p == text)
+        return false;
+    if (*p) {
+        unit = strchr(units, *p);
+        if (!unit || p[1])
+            return false;
+        shift = 10 * ((unsigned)(unit - units) % 4 + 1);
+    }
+    if (v > (uint64_t)INT64_MAX >> shift)
+        return false;
+    *bytes = v << shift;
+    return true;
+}
+
+bool spec_parse_choice(const char *text, enum facts_choice *c)
+{
+    *c = !strcmp(text, "warn") ? CHOICE_WARN : CHOICE_REFUSE;
+    return !strcmp(text, "refuse") || !strcmp(text, "warn");
+}
+
+/* No component "..": what a path means must not depend on links on the way. */
+static bool path_ok(const char *s, size_t len)
+{
+    if (len == 0)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+            return false;
+    for (size_t i = 0; i + 1 < len; i++)
+        if (s[i] == '.' && s[i + 1] == '.' && (i == 0 || s[i - 1] == '/') &&
+            (i + 2 == len || s[i + 2] == '/'))
+            return false;
+    return true;
+}
+
+static bool add_files(struct spec *s, const char *value)
+{
+    size_t have = strlen(s->files), len = strlen(value);
+
+    for (const char *p = value;; p++) {
+        size_t n = strcspn(p, ":");
+
+        if (!path_ok(p, n))
+            return false;
+        p += n;
+        if (!*p)
+            break;
+    }
+    if (have + 1 + len >= sizeof s->files)
+        return false;
+    if (have > 0)
+        s->files[have++] = ':';
+    memcpy(s->files + have, value, len + 1);
+    return true;
+}
+
+static bool set_files(struct spec *s, const char *value)
+{
+    s->has_files = true;
+    return add_files(s, value);
+}
+
+static bool set_files_limit(struct spec *s, const char *value)
+{
+    s->has_files_limit = true;
+    return spec_parse_size(value, &s->files_limit);
+}
+
+static bool set_files_over(struct spec *s, const char *value)
+{
+    s->has_files_over = true;
+    return spec_parse_choice(value, &s->files_over);
+}
+
+static bool set_inputs(struct spec *s, const char *value)
+{
+    s->has_inputs = true;
+    return spec_parse_choice(value, &s->inputs);
+}
+
 static const struct row {
     const char *key;
     const char *allowed;
@@ -121,6 +214,12 @@ static const struct row {
     {"keep", "1..100", set_keep, offsetof(struct spec, has_keep)},
     {"compress", "none, zstd or zstd:1..19", set_compress, offsetof(struct spec, has_compress)},
     {"isolation", "private or host", set_isolation, offsetof(struct spec, has_isolation)},
+    {"files", "a path, or several with ':' between them, without '..'", set_files,
+     offsetof(struct spec, has_files)},
+    {"files-limit", "a number of bytes, with K, M, G or T if wanted", set_files_limit,
+     offsetof(struct spec, has_files_limit)},
+    {"files-over", "refuse or warn", set_files_over, offsetof(struct spec, has_files_over)},
+    {"inputs", "refuse or warn", set_inputs, offsetof(struct spec, has_inputs)},
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 
@@ -137,6 +236,10 @@ static int parse_piece(char *piece, struct spec *s, struct err *err)
     size_t i = 0;
     bool has;
 
+    if (s->has_files && (*piece == '/' || !strncmp(piece, "./", 2))) {
+        errno = EINVAL;
+        return add_files(s, piece) ? 0 : wrong(err, piece);
+    }
     if (value) {
         for (; i < NROWS; i++)
             if (strlen(rows[i].key) == (size_t)(value - piece) &&
@@ -153,7 +256,7 @@ static int parse_piece(char *piece, struct spec *s, struct err *err)
                      : wrong(err, piece);
     }
     errno = EINVAL;
-    if (has)
+    if (has && rows[i].set != set_files)
         return err_set(err, "'%.60s': %s is given twice", piece, rows[i].key);
     /* A bare 0 is more likely a slip than the wish for no clock at all. */
     if (!value && s->interval == 0)
@@ -163,7 +266,7 @@ static int parse_piece(char *piece, struct spec *s, struct err *err)
 
 int spec_parse(const char *text, struct spec *s, struct err *err)
 {
-    char copy[256], *piece = copy, *comma;
+    char copy[FACTS_FILES_MAX + 256], *piece = copy, *comma;
     struct spec got;
 
     memset(&got, 0, sizeof got);

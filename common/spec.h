@@ -2,6 +2,9 @@
  *
  * spec - the argument of --checkpoint: a Slurm time (the interval), comma-separated key=value, or both.
  *
+ * files= takes a list of paths, ':' between them or commas: what begins with '/' or './' after a comma
+ * goes on with it; given more than once, the lists are joined.
+ *
  * Times as Slurm 19.05 took them for --checkpoint: minutes; minutes:seconds; hours:minutes:seconds;
  * days-hours; days-hours:minutes; days-hours:minutes:seconds.
  */
@@ -21,6 +24,10 @@ struct spec {
     enum facts_compress compress;
     int compress_level;
     enum facts_isolation isolation;
+    bool has_files, has_files_limit, has_files_over, has_inputs;
+    char files[FACTS_FILES_MAX];
+    uint64_t files_limit;
+    enum facts_choice files_over, inputs;
 };
 
 /* Parse; NULL, "" and "(null)" are the bare option.  On failure *err says what is wrong and what is
@@ -32,6 +39,12 @@ bool spec_parse_time(const char *text, uint32_t *seconds);
 
 /* "none", "zstd", "zstd:LEVEL" (1..19) */
 bool spec_parse_compress(const char *text, enum facts_compress *c, int *level);
+
+/* Bytes, with K, M, G or T (powers of 1024) if wanted; at most 2^63-1. */
+bool spec_parse_size(const char *text, uint64_t *bytes);
+
+/* "refuse", "warn" */
+bool spec_parse_choice(const char *text, enum facts_choice *c);
 
 extern const char spec_help[]; /* one line: what SPEC may be */
 

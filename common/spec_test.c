@@ -130,6 +130,19 @@ static void refused_with_the_piece_and_what_is_allowed(void **state)
         {"5,interval=6", "'interval=6'", "interval is given twice"},
         {"keep=2,keep=2", "'keep=2'", "keep is given twice"},
         {"\033[2J", "'?[2J'", "keep=1..100"},
+        {"files=", "'files='", "without '..'"},
+        {"files=a:", "'files=a:'", "without '..'"},
+        {"files=../x", "'files=../x'", "without '..'"},
+        {"files=/a/../x", "'files=/a/../x'", "without '..'"},
+        {"files=/a/..", "'files=/a/..'", "without '..'"},
+        {"files=a\nb", "'files=a?b'", "without '..'"},
+        {"files=a,b", "'b'", "files=PATH"},
+        {"/a", "'/a'", "files=PATH"},
+        {"files-limit=1Q", "'files-limit=1Q'", "number of bytes"},
+        {"files-limit=9223372036854775808", "'files-limit=", "number of bytes"},
+        {"files-limit=8388608T", "'files-limit=8388608T'", "number of bytes"},
+        {"files-over=no", "'files-over=no'", "refuse or warn"},
+        {"inputs=", "'inputs='", "refuse or warn"},
     };
 
     (void)state;
@@ -199,6 +212,24 @@ static void everything_at_once(void **state)
     assert_int_equal(s.isolation, ISOLATION_PRIVATE);
 }
 
+static void files(void **state)
+{
+    struct spec s;
+
+    (void)state;
+    assert_int_equal(spec_parse("files=a..b:/x,./y,/z=1,keep=2,files=*.db,inputs=warn", &s, NULL),
+                     0);
+    assert_string_equal(s.files, "a..b:/x:./y:/z=1:*.db");
+    assert_int_equal(s.inputs, CHOICE_WARN);
+    assert_true(s.has_keep && s.has_files && !s.has_files_limit && !s.has_files_over);
+    assert_int_equal(spec_parse("files-limit=3g,files-over=refuse", &s, NULL), 0);
+    assert_true(s.files_limit == UINT64_C(3) << 30);
+    assert_int_equal(s.files_over, CHOICE_REFUSE);
+    assert_string_equal(s.files, "");
+    assert_int_equal(spec_parse("files-limit=0", &s, NULL), 0);
+    assert_true(s.has_files_limit && s.files_limit == 0);
+}
+
 static void zero_must_be_spelt_out(void **state)
 {
     struct spec s;
@@ -221,6 +252,7 @@ int main(void)
         cmocka_unit_test(too_long),
         cmocka_unit_test(bare_option),
         cmocka_unit_test(everything_at_once),
+        cmocka_unit_test(files),
         cmocka_unit_test(zero_must_be_spelt_out),
     };
 

@@ -240,6 +240,11 @@ static int answer_plugin(struct capture *c, struct err *err)
         errno = EBADMSG;
         return err_set(err, "CRIU waits in the middle of a request");
     }
+    /* Half-filled frames would keep the hook waiting for ever. */
+    for (size_t i = 0; i < c->n; i++)
+        submit(c, &c->flows[i]);
+    if (c->o->frozen && c->o->frozen(c->o->frozen_arg, err) < 0)
+        return -1;
     if (send(c->o->drain_fd, "d", 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
         return err_sys(err, "CRIU's plugin cannot be answered");
     c->drained = true;

@@ -275,6 +275,8 @@ static int check_file(struct filter *f, struct image *im, ProtobufCMessage *msg)
                                  e->id);
         if (e->reg->has_ext && e->reg->ext)
             return filter_refuse(f, im, EPERM, "file %u comes from outside", e->id);
+        if (f->rules->any_size && f->rules->any_size(f->rules->any_size_arg, e->reg->name))
+            e->reg->has_size = 0;
         return 0;
     case CRIMG_FD_PIPE:
     case CRIMG_FD_FIFO:
@@ -349,6 +351,7 @@ static int filter_rest(struct filter *f, struct image *im)
             im->claimed = true;
         return filter_plain(f, im);
     case CRIMG_PAYLOAD:
+    case CRIMG_KEPT:
         im->claimed = true;
         return 0;
     default:
@@ -360,7 +363,8 @@ static int filter_bulk(struct filter *f)
 {
     for (size_t i = 0; i < f->ix->nimages; i++) {
         const struct bulk *im = &f->ix->images[i];
-        bool used = im->parsed.magic != 0; /* ghost files are not pages */
+        /* Ghost files are not pages; for ours see filelist.h: CRIU never asks for them. */
+        bool used = im->parsed.magic != 0 || strcmp(im->parsed.prefix, "ckpt-file-") == 0;
 
         for (size_t j = 0; j < f->npages && !used; j++)
             used = f->pages[j] == im;
@@ -449,6 +453,8 @@ int filter_rules_own(struct filter_rules *r, uid_t uid, gid_t gid, struct err *e
         free(label);
         return -1;
     }
+    r->any_size = NULL;
+    r->any_size_arg = NULL;
     r->uid = uid;
     r->gid = gid;
     r->groups = groups;

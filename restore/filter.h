@@ -47,6 +47,7 @@
 #include "restore/index.h"
 #include "restore/tree.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -59,6 +60,10 @@ struct filter_rules {
     const char *label; /* our own LSM label, or "" */
     uint32_t machine;  /* CoreEntry.mtype */
     uint64_t page_size;
+    /* NULL, or: may the size of the file at `path` differ from the one recorded?  (It was looked at before,
+     * see files.h; CRIU 4.2 itself refuses every other size.) */
+    bool (*any_size)(void *arg, const char *path);
+    void *any_size_arg;
 };
 
 #define FILTER_X86_64 1u
