@@ -44,6 +44,6 @@ cmd_target_test_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 cmd_target_test_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 cmd_target_test_LDADD = libimage.la libcommon.la $(SLURM_LIBS) $(CMOCKA_LIBS)
 cmd_verify_pages_test_SOURCES = cmd/verify_pages_test.c cmd/verify_pages.c
-cmd_verify_pages_test_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS) $(CMOCKA_CFLAGS)
-cmd_verify_pages_test_LDADD = libread.la libimage.la libcommon.la $(ZSTD_LIBS) $(CMOCKA_LIBS)
+cmd_verify_pages_test_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CMOCKA_CFLAGS)
+cmd_verify_pages_test_LDADD = libread.la libimage.la libcommon.la $(ZSTD_LIBS) $(LZ4_LIBS) $(CMOCKA_LIBS)
 endif

@@ -92,7 +92,7 @@ int verify_pages(const struct checkpoint *c, verify_pages_tick *tick, void *arg,
     if (!w.owner || !w.jobs)
         err_sys(err, "no memory");
     else
-        w.unpack = unpack_create(c->pagesfd, strcmp(c->m.compress, "none") != 0, n, err);
+        w.unpack = unpack_create(c->pagesfd, manifest_compress(&c->m), n, err);
     if (w.unpack)
         rc = pump(&w, tick, arg, err);
     /* A thread that hangs in the kernel keeps what it uses. */

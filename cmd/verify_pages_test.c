@@ -5,6 +5,7 @@
 #include "common/seal.h"
 
 #include <errno.h>
+#include <lz4frame.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,28 +33,31 @@ static void tick(uint64_t done, void *arg)
 }
 
 /* Frames of two images in turn; `cheat` has a frame unfold to another size than the index says. */
-static void make(bool compressed, int cheat)
+static void make(enum facts_compress compress, int cheat)
 {
     char text[FRAMES * 100], raw[RAW], stored[2 * RAW + 1000], hex[65];
     size_t used = 0;
 
     c.pagesfd = memfd_create("pages", MFD_CLOEXEC);
     assert_true(c.pagesfd >= 0);
-    snprintf(c.m.compress, sizeof c.m.compress, compressed ? "zstd" : "none");
+    snprintf(c.m.compress, sizeof c.m.compress, "%s", facts_compress_name(compress));
     for (int i = 0; i < FRAMES; i++) {
+        const size_t len = i == cheat ? RAW - 1 : RAW;
         size_t n = RAW;
 
         memset(raw, 'a' + i % 26, sizeof raw);
         memcpy(stored, raw, RAW);
-        if (compressed)
-            n = ZSTD_compress(stored, sizeof stored, raw, i == cheat ? RAW - 1 : RAW, 1);
-        assert_false(ZSTD_isError(n));
+        if (compress == COMPRESS_ZSTD)
+            n = ZSTD_compress(stored, sizeof stored, raw, len, 1);
+        else if (compress == COMPRESS_LZ4)
+            n = LZ4F_compressFrame(stored, sizeof stored, raw, len, NULL);
+        assert_false(ZSTD_isError(n) || LZ4F_isError(n));
         assert_int_equal(io_write_full(c.pagesfd, stored, n), 0);
         seal_digest(stored, n, hex);
         used += (size_t)snprintf(text + used, sizeof text - used, "pages-%d.img %d %zu %s\n",
                                  1 + i % 2, RAW, n, hex);
     }
-    assert_int_equal(index_load(text, used, compressed, &c.ix, NULL), 0);
+    assert_int_equal(index_load(text, used, compress != COMPRESS_NONE, &c.ix, NULL), 0);
 }
 
 static int verify(char text[512])
@@ -80,7 +84,7 @@ static void each_flipped_bit_is_found(void **state)
     char text[512], byte, flipped;
 
     (void)state;
-    make(true, -1);
+    make(COMPRESS_ZSTD, -1);
     for (off_t at = 0; at < (off_t)c.ix.stored; at++) {
         assert_int_equal(pread(c.pagesfd, &byte, 1, at), 1);
         flipped = (char)(byte ^ (1 << (at % 8)));
@@ -98,7 +102,7 @@ static void what_is_cut_off_is_found(void **state)
     char text[512];
 
     (void)state;
-    make(false, -1);
+    make(COMPRESS_NONE, -1);
     assert_int_equal(ftruncate(c.pagesfd, FRAMES * RAW - 1), 0);
     assert_int_equal(verify(text), EIO);
     assert_non_null(strstr(text, "pages.zst"));
@@ -109,7 +113,7 @@ static void another_size_is_found(void **state)
     char text[512];
 
     (void)state;
-    make(true, FRAMES - 1);
+    make(*(enum facts_compress *)*state, FRAMES - 1);
     assert_int_equal(verify(text), EBADMSG);
 }
 
@@ -118,7 +122,7 @@ static void good_ones(void **state)
     char text[512];
 
     (void)state;
-    make(*(bool *)*state, -1);
+    make(*(enum facts_compress *)*state, -1);
     assert_int_equal(verify(text), 0);
     assert_true(ticks > 0);
 }
@@ -135,13 +139,15 @@ static void nothing_at_all(void **state)
 
 int main(void)
 {
-    static bool yes = true, no = false;
+    static enum facts_compress none = COMPRESS_NONE, zstd = COMPRESS_ZSTD, lz4 = COMPRESS_LZ4;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(each_flipped_bit_is_found, tear_down),
         cmocka_unit_test_teardown(what_is_cut_off_is_found, tear_down),
-        cmocka_unit_test_teardown(another_size_is_found, tear_down),
-        {"good_compressed", good_ones, NULL, tear_down, &yes},
-        {"good_plain", good_ones, NULL, tear_down, &no},
+        {"another_size_is_found_zstd", another_size_is_found, NULL, tear_down, &zstd},
+        {"another_size_is_found_lz4", another_size_is_found, NULL, tear_down, &lz4},
+        {"good_zstd", good_ones, NULL, tear_down, &zstd},
+        {"good_lz4", good_ones, NULL, tear_down, &lz4},
+        {"good_plain", good_ones, NULL, tear_down, &none},
         cmocka_unit_test_teardown(nothing_at_all, tear_down),
     };
 

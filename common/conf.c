@@ -241,7 +241,7 @@ static bool set_allow(struct state *st, const struct row *row, const char *value
 static bool set_compress(struct state *st, const struct row *row, const char *value)
 {
     if (!spec_parse_compress(value, &st->conf->compress, &st->conf->compress_level))
-        return refuse(st, "%s must be none, zstd or zstd:1..19", row->key);
+        return refuse(st, "%s must be none, lz4, zstd or zstd:1..19", row->key);
     return true;
 }
 

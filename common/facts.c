@@ -53,7 +53,7 @@ static const struct row rows[] = {
     ROW(log_dir, PATHNAME, 0, 0),
     ROW(interval, NUM32, 0, UINT32_MAX),
     ROW(keep, NUM32, 1, 1000),
-    ROW(compress, NUM32, 0, 1),
+    ROW(compress, NUM32, 0, COMPRESS_LZ4),
     ROW(compress_level, SIGNED, 1, 19),
     ROW(dump_timeout, NUM32, 1, UINT32_MAX),
     ROW(restore_timeout, NUM32, 1, UINT32_MAX),
@@ -84,6 +84,25 @@ bool facts_name_ok(const char *s)
 bool facts_nonce_ok(const char *s)
 {
     return strlen(s) == 16 && strspn(s, "0123456789abcdef") == 16;
+}
+
+static const char *const compress_names[] = {
+    [COMPRESS_NONE] = "none", [COMPRESS_ZSTD] = "zstd", [COMPRESS_LZ4] = "lz4"};
+#define NCOMPRESS (sizeof compress_names / sizeof compress_names[0])
+
+const char *facts_compress_name(enum facts_compress c)
+{
+    return (size_t)c < NCOMPRESS ? compress_names[c] : "?";
+}
+
+bool facts_compress_parse(const char *name, enum facts_compress *c)
+{
+    for (size_t i = 0; i < NCOMPRESS; i++)
+        if (!strcmp(name, compress_names[i])) {
+            *c = (enum facts_compress)i;
+            return true;
+        }
+    return false;
 }
 
 static bool text_ok(const struct row *row, const char *s)

@@ -20,7 +20,7 @@
 #define FACTS_MAX_BYTES 16384
 
 enum facts_isolation { ISOLATION_HOST = 0, ISOLATION_PRIVATE = 1 };
-enum facts_compress { COMPRESS_NONE = 0, COMPRESS_ZSTD = 1 };
+enum facts_compress { COMPRESS_NONE = 0, COMPRESS_ZSTD = 1, COMPRESS_LZ4 = 2 };
 enum facts_choice { CHOICE_REFUSE = 0, CHOICE_WARN = 1 };
 
 #define FACTS_FILES_MAX 4096 /* with its NUL */
@@ -49,7 +49,7 @@ struct facts {
     uint32_t interval;            /* (user) seconds between checkpoints; 0: none by the clock */
     uint32_t keep;                /* (user) generations kept, >= 1 */
     enum facts_compress compress; /* (user) */
-    int compress_level;           /* (user) zstd level, 1..19 */
+    int compress_level;           /* (user) zstd level, 1..19; 1 with the others */
     uint32_t dump_timeout;        /* seconds for one dump */
     uint32_t restore_timeout;     /* seconds for one restore attempt */
     uint32_t threads;             /* compressor threads; 0: number of allowed CPUs, at most 8 */
@@ -75,5 +75,9 @@ int facts_load(int fd, bool root_only, struct facts *f, struct err *err);
 /* Checks used at the border: names that go into paths. */
 bool facts_name_ok(const char *s);  /* [A-Za-z0-9_.-]{1,63}, not starting with '.' or '-' */
 bool facts_nonce_ok(const char *s); /* 16 lower-case hex digits */
+
+/* "none", "zstd", "lz4": as SPEC, checkpoint.conf and the manifest call them. */
+const char *facts_compress_name(enum facts_compress c);
+bool facts_compress_parse(const char *name, enum facts_compress *c);
 
 #endif

@@ -224,7 +224,7 @@ static void values_out_of_range(void **state)
         "dir=",
         "isolation=2",
         "keep=0",
-        "compress=2",
+        "compress=3",
         "compress_level=0",
         "compress_level=20",
         "cluster=a b",

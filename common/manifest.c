@@ -93,6 +93,8 @@ static bool hex_ok(const char *s, size_t len)
 
 static bool text_ok(enum kind kind, const char *s, size_t size)
 {
+    enum facts_compress compress;
+
     if (!jsonread_printable(s, size))
         return false;
     switch (kind) {
@@ -107,7 +109,7 @@ static bool text_ok(enum kind kind, const char *s, size_t size)
     case ISOLATION:
         return !strcmp(s, "host") || !strcmp(s, "private");
     case COMPRESS:
-        return !strcmp(s, "none") || !strcmp(s, "zstd");
+        return facts_compress_parse(s, &compress);
     case PRINTABLE:
         return *s != '\0';
     default:
@@ -417,6 +419,13 @@ int manifest_match(const struct manifest *m, const struct facts *f, struct err *
         return err_set(err, "manifest: of a later start of the job (%u, this one is %u)", m->epoch,
                        f->epoch);
     return 0;
+}
+
+enum facts_compress manifest_compress(const struct manifest *m)
+{
+    enum facts_compress c;
+
+    return facts_compress_parse(m->compress, &c) ? c : COMPRESS_NONE;
 }
 
 void manifest_free(struct manifest *m)

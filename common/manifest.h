@@ -15,9 +15,11 @@
 #define MANIFEST_SEAL "seal"
 #define MANIFEST_MAX_BYTES (64u << 20)
 #define MANIFEST_IMAGES "images.tar.zst" /* small CRIU images, a tar archive */
-#define MANIFEST_PAGES "pages.zst"       /* bulk data: zstd frames back to back */
+#define MANIFEST_PAGES "pages.zst"       /* bulk data: frames back to back */
 #define MANIFEST_INDEX "index"           /* one line per frame: "IMAGE RAW STORED SHA256\n" */
 #define MANIFEST_FRAME_MAX (4u << 20)    /* raw bytes of a frame at most */
+#define MANIFEST_STORED_MAX                                                                        \
+    (MANIFEST_FRAME_MAX + MANIFEST_FRAME_MAX / 256) /* stored ones: what cannot be compressed */
 
 struct manifest_part {
     char name[64]; /* one of the three above */
@@ -49,7 +51,7 @@ struct manifest {
     char kernel[128];  /* uname -r */
     char machine[32];  /* uname -m */
     char criu[32];     /* version */
-    char compress[16]; /* "none" or "zstd" */
+    char compress[16]; /* "none", "zstd" or "lz4" */
     uint32_t pause_us, freeze_us, total_ms;
     uint64_t raw_bytes, stored_bytes;
     struct manifest_part parts[3]; /* decoded: images, pages, index */
@@ -66,6 +68,9 @@ int manifest_decode(const char *text, size_t len, struct manifest *m, struct err
 
 /* Does the manifest belong to this job, task, nonce and uid, and is its epoch not newer? */
 int manifest_match(const struct manifest *m, const struct facts *f, struct err *err);
+
+/* m->compress; COMPRESS_NONE for what manifest_decode would have refused. */
+enum facts_compress manifest_compress(const struct manifest *m);
 
 void manifest_free(struct manifest *m); /* frees what m holds, not m */
 

@@ -11,7 +11,7 @@
 const char spec_help[] =
     "a time between checkpoints (minutes, minutes:seconds, hours:minutes:seconds, days-hours, "
     "days-hours:minutes, days-hours:minutes:seconds), and, separated by commas, interval=TIME (0: "
-    "none by the clock), keep=1..100, compress=none|zstd|zstd:1..19, isolation=private|host, "
+    "none by the clock), keep=1..100, compress=none|lz4|zstd|zstd:1..19, isolation=private|host, "
     "files=PATH[:PATH...], files-limit=SIZE, files-over=refuse|warn, inputs=refuse|warn";
 
 /* Digits to a number, which they must be from first to last; *p stands behind them afterwards. */
@@ -61,22 +61,16 @@ bool spec_parse_compress(const char *text, enum facts_compress *c, int *level)
 {
     uint64_t v = 1;
 
-    if (!strcmp(text, "none")) {
-        *c = COMPRESS_NONE;
-        *level = 1;
-        return true;
-    }
-    if (strncmp(text, "zstd", 4) != 0)
-        return false;
-    text += 4;
-    if (*text == ':') {
-        text++;
-        if (!take_number(&text, &v) || v < 1 || v > 19)
+    enum facts_compress got = COMPRESS_ZSTD;
+
+    if (strncmp(text, "zstd:", 5) == 0) {
+        text += 5;
+        if (!take_number(&text, &v) || *text || v < 1 || v > 19)
             return false;
-    }
-    if (*text)
+    } else if (!facts_compress_parse(text, &got)) {
         return false;
-    *c = COMPRESS_ZSTD;
+    }
+    *c = got;
     *level = (int)v;
     return true;
 }
@@ -212,7 +206,8 @@ static const struct row {
     {"interval", "a time, or 0 for none by the clock", set_interval,
      offsetof(struct spec, has_interval)},
     {"keep", "1..100", set_keep, offsetof(struct spec, has_keep)},
-    {"compress", "none, zstd or zstd:1..19", set_compress, offsetof(struct spec, has_compress)},
+    {"compress", "none, lz4, zstd or zstd:1..19", set_compress,
+     offsetof(struct spec, has_compress)},
     {"isolation", "private or host", set_isolation, offsetof(struct spec, has_isolation)},
     {"files", "a path, or several with ':' between them, without '..'", set_files,
      offsetof(struct spec, has_files)},

@@ -37,7 +37,7 @@ int spec_parse(const char *text, struct spec *s, struct err *err);
 /* A Slurm time to seconds; false when malformed or over 10 years. */
 bool spec_parse_time(const char *text, uint32_t *seconds);
 
-/* "none", "zstd", "zstd:LEVEL" (1..19) */
+/* "none", "lz4", "zstd", "zstd:LEVEL" (1..19) */
 bool spec_parse_compress(const char *text, enum facts_compress *c, int *level);
 
 /* Bytes, with K, M, G or T (powers of 1024) if wanted; at most 2^63-1. */

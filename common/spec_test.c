@@ -81,8 +81,9 @@ static void times_as_slurm_takes_them(void **state)
 
 static void compress(void **state)
 {
-    static const char *const bad[] = {"",      "zst",  "zstd:", "zstd:0", "zstd:20", "zstd:1x",
-                                      "zstd1", "gzip", "ZSTD",  "none:1", "zstd:-1", "zstd: 1"};
+    static const char *const bad[] = {"",      "zst",   "zstd:", "zstd:0", "zstd:20", "zstd:1x",
+                                      "zstd1", "gzip",  "ZSTD",  "none:1", "zstd:-1", "zstd: 1",
+                                      "lz4:1", "lz4hc", "LZ4",   "lz"};
     enum facts_compress c;
     int level;
 
@@ -95,6 +96,9 @@ static void compress(void **state)
     assert_in_range(level, 1, 19); /* facts want one in range all the same */
     assert_true(spec_parse_compress("zstd", &c, &level));
     assert_int_equal(c, COMPRESS_ZSTD);
+    assert_int_equal(level, 1);
+    assert_true(spec_parse_compress("lz4", &c, &level));
+    assert_int_equal(c, COMPRESS_LZ4);
     assert_int_equal(level, 1);
     assert_true(spec_parse_compress("zstd:19", &c, &level));
     assert_int_equal(level, 19);
@@ -114,7 +118,7 @@ static void refused_with_the_piece_and_what_is_allowed(void **state)
         {"keep=2x", "'keep=2x'", "1..100"},
         {"keep=-1", "'keep=-1'", "1..100"},
         {"keep=4294967298", "'keep=4294967298'", "1..100"},
-        {"compress=lz4", "'compress=lz4'", "zstd:1..19"},
+        {"compress=lz4:9", "'compress=lz4:9'", "none, lz4, zstd or zstd:1..19"},
         {"isolation=none", "'isolation=none'", "private or host"},
         {"Keep=2", "'Keep=2'", "keep=1..100"},
         {"kee=2", "'kee=2'", "keep=1..100"},

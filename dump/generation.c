@@ -160,7 +160,7 @@ static void describe(struct manifest *m, const struct generation *g, const struc
     snprintf(m->criu, sizeof m->criu, "%s", info->criu_version);
     snprintf(m->isolation, sizeof m->isolation, "%s",
              f->isolation == ISOLATION_PRIVATE ? "private" : "host");
-    snprintf(m->compress, sizeof m->compress, "%s", f->compress == COMPRESS_NONE ? "none" : "zstd");
+    snprintf(m->compress, sizeof m->compress, "%s", facts_compress_name(f->compress));
     if (gmtime_r(&now, &tm))
         strftime(m->created, sizeof m->created, "%Y-%m-%dT%H:%M:%SZ", &tm);
     if (uname(&u) == 0) {

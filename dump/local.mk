@@ -8,8 +8,8 @@ libdump_la_SOURCES = \
 	dump/capture.c dump/capture.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
 	dump/pack.c dump/pack.h dump/press.c dump/press.h dump/requests.c dump/requests.h \
 	dump/target.c dump/target.h dump/watchdog.c dump/watchdog.h
-libdump_la_CFLAGS = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS)
-libdump_la_LIBADD = $(ZSTD_LIBS) $(CRYPTO_LIBS) $(PROTOBUF_C_LIBS) -lpthread
+libdump_la_CFLAGS = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CRYPTO_CFLAGS)
+libdump_la_LIBADD = $(ZSTD_LIBS) $(LZ4_LIBS) $(CRYPTO_LIBS) $(PROTOBUF_C_LIBS) -lpthread
 dump/libdump_la-images.lo dump/libdump_la-requests.lo: common/criu.pb-c.h
 
 # Preloaded into criu, and its plugin: they run in criu's process, which a sanitizer's runtime would break.
@@ -31,7 +31,7 @@ t_helpers_run_helper_LDADD = libimage.la libhelper.la libcommon.la $(CAP_LIBS)
 
 if HAVE_CMOCKA
 # Not with libcriurun.la: capture_test has functions of its own in its place.
-dump_unit_cflags = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(CMOCKA_CFLAGS)
+dump_unit_cflags = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CMOCKA_CFLAGS)
 dump_unit_libs = libdump.la libcrimg.la libcriupb.la libimage.la libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	common/criurun_test common/criuwhy_test \

@@ -14,7 +14,6 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #define FLUSH_EVERY (32u << 20) /* bytes written between two rounds of page cache cleaning */
 #define INDEX_MAX (256u << 20)
@@ -35,7 +34,6 @@ struct pack {
     enum facts_compress compress;
     int level;
     uint64_t max_bytes;
-    size_t bound;
 
     pthread_mutex_t lock;
     pthread_cond_t work;  /* something was queued, or the end */
@@ -96,9 +94,8 @@ static bool exceeds(const struct pack *p, uint64_t at, size_t len)
 /* The place of an uncompressed frame is known beforehand: each thread writes its own. */
 static const char *press(const struct pack *p, struct frame *f, struct press *tools)
 {
-    if (p->compress == COMPRESS_ZSTD)
-        return press_zstd(tools, f->pub.raw, f->pub.len, f->own, p->bound, &f->stored_len,
-                          f->sha256);
+    if (p->compress != COMPRESS_NONE)
+        return press_frame(tools, f->pub.raw, f->pub.len, f->own, &f->stored_len, f->sha256);
     if (exceeds(p, f->at, f->pub.len))
         return too_large;
     f->stored_len = f->pub.len;
@@ -187,7 +184,7 @@ static int index_add(struct pack *p, const struct frame *f)
 /* Without the lock: sums and index are the writer's until it has drained. */
 static const char *store(struct pack *p, const struct frame *f)
 {
-    if (p->compress == COMPRESS_ZSTD) {
+    if (p->compress != COMPRESS_NONE) {
         if (exceeds(p, p->sums.stored_bytes, f->stored_len))
             return too_large;
         if (io_write_full(p->fd, f->own, f->stored_len) < 0)
@@ -267,8 +264,8 @@ static int make_frames(struct pack *p)
         if (!p->frames[i].pub.raw)
             return -1;
         memset(p->frames[i].pub.raw, 0, MANIFEST_FRAME_MAX); /* page faults now, not then */
-        if (p->compress == COMPRESS_ZSTD) {
-            p->frames[i].own = malloc(p->bound);
+        if (p->compress != COMPRESS_NONE) {
+            p->frames[i].own = malloc(MANIFEST_STORED_MAX);
             if (!p->frames[i].own)
                 return -1;
         }
@@ -319,7 +316,6 @@ struct pack *pack_create(int fd, unsigned threads, enum facts_compress compress,
     p->compress = compress;
     p->level = level;
     p->max_bytes = max_bytes;
-    p->bound = ZSTD_compressBound(MANIFEST_FRAME_MAX);
     p->nthreads = threads;
     p->nframes = 2 * threads + 2;
     p->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

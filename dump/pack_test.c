@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <lz4frame.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,6 +66,18 @@ static size_t frame_len(unsigned n)
     return n % 3 == 0 ? 1 : n % 3 == 1 ? MANIFEST_FRAME_MAX : MANIFEST_FRAME_MAX - 1;
 }
 
+static void unlz4(const uint8_t *data, size_t stored, uint8_t *out, size_t raw)
+{
+    LZ4F_dctx *d;
+    size_t n = raw, taken = stored;
+
+    assert_false(LZ4F_isError(LZ4F_createDecompressionContext(&d, LZ4F_VERSION)));
+    assert_int_equal(LZ4F_decompress(d, out, &n, data, &taken, NULL), 0);
+    assert_int_equal(n, raw);
+    assert_int_equal(taken, stored);
+    LZ4F_freeDecompressionContext(d);
+}
+
 static void check_frame(int fd, off_t off, unsigned n, size_t raw, size_t stored, const char *hex,
                         enum facts_compress compress)
 {
@@ -78,6 +91,8 @@ static void check_frame(int fd, off_t off, unsigned n, size_t raw, size_t stored
     assert_string_equal(got, hex);
     if (compress == COMPRESS_ZSTD) {
         assert_int_equal(ZSTD_decompress(out, raw, data, stored), raw);
+    } else if (compress == COMPRESS_LZ4) {
+        unlz4(data, stored, out, raw);
     } else {
         assert_int_equal(stored, raw);
         memcpy(out, data, raw);
@@ -142,6 +157,8 @@ static void keeps_order_compressed(void **state)
     (void)state;
     round_trip(COMPRESS_ZSTD, 4);
     round_trip(COMPRESS_ZSTD, 1);
+    round_trip(COMPRESS_LZ4, 4);
+    round_trip(COMPRESS_LZ4, 1);
 }
 
 static void keeps_order_uncompressed(void **state)

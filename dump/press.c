@@ -4,6 +4,7 @@
 #include "common/manifest.h"
 
 #include <errno.h>
+#include <lz4frame.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@
 #define PIECE (512u << 10) /* digested, then written while it is still in the processor's cache */
 
 struct press {
-    ZSTD_CCtx *zstd; /* NULL: uncompressed */
+    enum facts_compress compress;
+    ZSTD_CCtx *zstd; /* COMPRESS_ZSTD */
     EVP_MD_CTX *md;
 };
 
@@ -23,6 +25,7 @@ struct press *press_create(enum facts_compress compress, int level)
 
     if (!p)
         return NULL;
+    p->compress = compress;
     p->md = EVP_MD_CTX_new();
     if (compress == COMPRESS_ZSTD)
         p->zstd = ZSTD_createCCtx();
@@ -100,17 +103,36 @@ const char *press_write(struct press *p, int fd, const uint8_t *raw, size_t len,
     return end_digest(p, sha256);
 }
 
-const char *press_zstd(struct press *p, const uint8_t *raw, size_t len, uint8_t *to, size_t room,
-                       size_t *stored, char sha256[65])
+/* ZSTD_compress2 and LZ4F_compressFrame: a frame of their own, with the size of its contents in it. */
+static const char *compress_zstd(struct press *p, const uint8_t *raw, size_t len, uint8_t *to,
+                                 size_t *stored)
 {
-    size_t n = ZSTD_compress2(p->zstd, to, room, raw, len);
+    *stored = ZSTD_compress2(p->zstd, to, MANIFEST_STORED_MAX, raw, len);
+    return ZSTD_isError(*stored) ? "zstd cannot compress" : NULL;
+}
 
-    if (ZSTD_isError(n)) {
+static const char *compress_lz4(const uint8_t *raw, size_t len, uint8_t *to, size_t *stored)
+{
+    const LZ4F_preferences_t how = {.frameInfo = {.blockSizeID = LZ4F_max4MB,
+                                                  .blockMode = LZ4F_blockIndependent,
+                                                  .contentSize = len}};
+
+    *stored = LZ4F_compressFrame(to, MANIFEST_STORED_MAX, raw, len, &how);
+    return LZ4F_isError(*stored) ? "lz4 cannot compress" : NULL;
+}
+
+const char *press_frame(struct press *p, const uint8_t *raw, size_t len, uint8_t *to,
+                        size_t *stored, char sha256[65])
+{
+    const char *wrong = p->compress == COMPRESS_LZ4 ? compress_lz4(raw, len, to, stored)
+                                                    : compress_zstd(p, raw, len, to, stored);
+
+    if (wrong) {
         errno = EIO;
-        return "zstd cannot compress";
+        return wrong;
     }
-    if (EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) != 1 || EVP_DigestUpdate(p->md, to, n) != 1)
+    if (EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) != 1 ||
+        EVP_DigestUpdate(p->md, to, *stored) != 1)
         return no_digest();
-    *stored = n;
     return end_digest(p, sha256);
 }

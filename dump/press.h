@@ -21,8 +21,8 @@ void press_destroy(struct press *p);                                 /* NULL is 
 /* Write raw as it is to `at` in the file; several threads may do so at a time. */
 const char *press_write(struct press *p, int fd, const uint8_t *raw, size_t len, uint64_t at,
                         char sha256[65]);
-/* Compress raw into `to`, of which `room` bytes are enough (ZSTD_compressBound). */
-const char *press_zstd(struct press *p, const uint8_t *raw, size_t len, uint8_t *to, size_t room,
-                       size_t *stored, char sha256[65]);
+/* Compress raw (at most MANIFEST_FRAME_MAX) into one frame at `to`, which has room for MANIFEST_STORED_MAX. */
+const char *press_frame(struct press *p, const uint8_t *raw, size_t len, uint8_t *to,
+                        size_t *stored, char sha256[65]);
 
 #endif

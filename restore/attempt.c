@@ -155,7 +155,7 @@ int attempt_run(struct attempt *a, struct err *err)
                                  .bundle = &a->c->b,
                                  .index = &a->c->ix,
                                  .pagesfd = a->c->pagesfd,
-                                 .compressed = strcmp(a->c->m.compress, "none") != 0,
+                                 .compress = manifest_compress(&a->c->m),
                                  .threads = threads(a->f)};
     struct serve *s = serve_create(&o, err);
     const uint32_t last = a->f->isolation == ISOLATION_PRIVATE ? tree_max_id(a->t) : 0;

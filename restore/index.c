@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
 /* A frame on its way from the line to the image it belongs to. */
 struct line {
@@ -74,7 +73,7 @@ static int parse_line(const char **p, int compressed, struct line *l, struct fra
     uint32_t most = MANIFEST_FRAME_MAX;
 
     if (compressed)
-        most = (uint32_t)ZSTD_compressBound(MANIFEST_FRAME_MAX);
+        most = MANIFEST_STORED_MAX;
     if (take_name(p, l) < 0 || take_number(p, MANIFEST_FRAME_MAX, &f->raw) < 0 ||
         take_number(p, most, &f->stored) < 0 || take_digest(p, f->sha256) < 0)
         return -1;

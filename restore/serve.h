@@ -15,6 +15,7 @@
 #define RESTORE_SERVE_H
 
 #include "common/err.h"
+#include "common/facts.h"
 #include "restore/bundle.h"
 #include "restore/index.h"
 
@@ -28,7 +29,7 @@ struct serve_opts {
     const struct bundle *bundle;
     const struct index *index;
     int pagesfd; /* stays the caller's */
-    bool compressed;
+    enum facts_compress compress;
     unsigned threads; /* that decompress, >= 1 */
 };
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <lz4frame.h>
 #include <openssl/evp.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -48,9 +49,9 @@ static int put_line(char *text, int image, size_t stored, const uint8_t md[32])
 }
 
 /* Three images of nine frames each, turn about, compressed or not. */
-static void make_pages(struct env *e, bool compressed)
+static void make_pages(struct env *e, enum facts_compress compress)
 {
-    const size_t room = ZSTD_compressBound(FRAME);
+    const size_t room = ZSTD_compressBound(FRAME) + LZ4F_compressFrameBound(FRAME, NULL);
     uint8_t *out = malloc(room);
     char *text = calloc(1, 1 << 16);
     size_t used = 0;
@@ -70,24 +71,26 @@ static void make_pages(struct env *e, bool compressed)
             size_t n = FRAME;
             uint8_t md[32];
 
-            if (compressed) {
+            if (compress == COMPRESS_ZSTD)
                 n = ZSTD_compress(out, room, raw, FRAME, 1);
-                assert_false(ZSTD_isError(n));
+            else if (compress == COMPRESS_LZ4)
+                n = LZ4F_compressFrame(out, room, raw, FRAME, NULL);
+            assert_false(ZSTD_isError(n) || LZ4F_isError(n));
+            if (compress != COMPRESS_NONE)
                 stored = out;
-            }
             assert_int_equal(write(e->pages, stored, n), n);
             assert_int_equal(EVP_Digest(stored, n, md, NULL, EVP_sha256(), NULL), 1);
             used += (size_t)put_line(text + used, i + 1, n, md);
         }
-    assert_int_equal(index_load(text, used, compressed, &e->ix, NULL), 0);
+    assert_int_equal(index_load(text, used, compress != COMPRESS_NONE, &e->ix, NULL), 0);
     free(out);
     free(text);
 }
 
-static void open_env(struct env *e, bool compressed, unsigned threads)
+static void open_env(struct env *e, enum facts_compress compress, unsigned threads)
 {
     struct serve_opts o = {
-        .bundle = &e->b, .index = &e->ix, .compressed = compressed, .threads = threads};
+        .bundle = &e->b, .index = &e->ix, .compress = compress, .threads = threads};
     int pair[2];
 
     memset(e, 0, sizeof *e);
@@ -97,7 +100,7 @@ static void open_env(struct env *e, bool compressed, unsigned threads)
     small.len = sizeof small_data;
     e->b.images = &small;
     e->b.n = 1;
-    make_pages(e, compressed);
+    make_pages(e, compress);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     e->sock = pair[1];
     o.sock = pair[0];
@@ -215,7 +218,7 @@ static void test_small_and_missing(void **state)
     struct env e;
 
     (void)state;
-    open_env(&e, true, 2);
+    open_env(&e, COMPRESS_ZSTD, 2);
     request(&e, "seccomp.img");
     assert_false(reply(&e));
     request(&e, "../pstree.img");
@@ -229,10 +232,10 @@ static void test_small_and_missing(void **state)
 static void test_bulk(void **state)
 {
     (void)state;
-    for (int compressed = 0; compressed < 2; compressed++) {
+    for (int how = COMPRESS_NONE; how <= COMPRESS_LZ4; how++) {
         struct env e;
 
-        open_env(&e, compressed, 3);
+        open_env(&e, (enum facts_compress)how, 3);
         read_whole(&e, open_image(&e, "pages-2.img"), e.raw[1], FRAME * FRAMES);
         close_env(&e);
     }
@@ -246,7 +249,7 @@ static void test_any_order(void **state)
     int fd[IMAGES];
 
     (void)state;
-    open_env(&e, true, 1);
+    open_env(&e, COMPRESS_ZSTD, 1);
     for (int i = 0; i < IMAGES; i++)
         fd[i] = open_image(&e, names[i]);
     while (step(&e, NULL) > 0)
@@ -263,7 +266,7 @@ static void test_early_close(void **state)
     int one, two;
 
     (void)state;
-    open_env(&e, true, 2);
+    open_env(&e, COMPRESS_ZSTD, 2);
     one = open_image(&e, "pages-1.img");
     two = open_image(&e, "pages-2.img");
     while (step(&e, NULL) > 0)
@@ -286,7 +289,7 @@ static void test_blanks(void **state)
     struct bulk *im;
 
     (void)state;
-    open_env(&e, true, 2);
+    open_env(&e, COMPRESS_ZSTD, 2);
     im = index_find(&e.ix, "pages-1.img");
     assert_int_equal(index_blank(im, 16, NULL), 0);
     assert_int_equal(index_blank(im, FRAME - 3, NULL), 0); /* across two frames */
@@ -308,7 +311,7 @@ static void damage(off_t at, bool cut, const char *why)
     int fd, rc = 1;
 
     assert_non_null(got);
-    open_env(&e, true, 2);
+    open_env(&e, COMPRESS_ZSTD, 2);
     at += (off_t)e.ix.frames[3].at; /* the second frame of pages-1.img */
     if (cut) {
         assert_int_equal(ftruncate(e.pages, at), 0);
@@ -344,7 +347,7 @@ static void broken(const void *bytes, size_t n, int fd, bool expect_reply)
     struct env e;
     struct err err = {""};
 
-    open_env(&e, true, 1);
+    open_env(&e, COMPRESS_ZSTD, 1);
     if (expect_reply) {
         request(&e, "pstree.img");
         assert_true(reply(&e));

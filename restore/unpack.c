@@ -3,6 +3,7 @@
 
 #include "common/io.h"
 #include "common/manifest.h"
+#include "restore/unfold.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,11 +14,10 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
-#include <zstd.h>
 
 struct unpack {
     int fd, event;
-    bool compressed;
+    enum facts_compress compress;
     pthread_mutex_t lock;
     pthread_cond_t work, ended;
     bool stop;
@@ -31,8 +31,8 @@ struct unpack {
 
 /* What a thread has for itself. */
 struct worker {
-    ZSTD_DCtx *z;
-    uint8_t *stored; /* room for the largest frame; NULL when they are not compressed */
+    struct unfold *unfold; /* these two: NULL when they are not compressed */
+    uint8_t *stored;       /* room for the largest frame */
 };
 
 static int fail(struct err *err, const struct unpack_job *job, int error, const char *why)
@@ -69,22 +69,23 @@ static int unpack_frame(const struct unpack *u, const struct worker *w, struct u
                         struct err *err)
 {
     const struct frame *f = job->frame;
-    uint8_t *data = malloc(f->raw), *stored = u->compressed ? w->stored : data;
-    size_t n = f->raw;
+    const bool compressed = u->compress != COMPRESS_NONE;
+    uint8_t *data = malloc(f->raw), *stored = compressed ? w->stored : data;
+    const char *wrong = NULL;
 
-    if (!data || (u->compressed && (!w->z || !w->stored)))
+    if (!data || (compressed && (!w->unfold || !w->stored)))
         fail(err, job, ENOMEM, "out of memory");
     else if (io_pread_full(u->fd, stored, f->stored, (off_t)f->at) < 0)
         fail(err, job, errno, strerror(errno));
     else if (check_digest(job, stored, err) == 0) {
-        if (u->compressed)
-            n = ZSTD_decompressDCtx(w->z, data, f->raw, stored, f->stored);
-        if (n == f->raw) {
+        if (compressed)
+            wrong = unfold_frame(w->unfold, stored, f->stored, data, f->raw);
+        if (!wrong) {
             blank(job, data);
             job->data = data;
             return 0;
         }
-        fail(err, job, EBADMSG, ZSTD_isError(n) ? ZSTD_getErrorName(n) : "too short");
+        fail(err, job, EBADMSG, wrong);
     }
     free(data);
     return -1;
@@ -139,9 +140,9 @@ static void *work(void *arg)
     struct worker w = {NULL, NULL};
     struct unpack_job *job;
 
-    if (u->compressed) {
-        w.z = ZSTD_createDCtx();
-        w.stored = malloc(ZSTD_compressBound(MANIFEST_FRAME_MAX));
+    if (u->compress != COMPRESS_NONE) {
+        w.unfold = unfold_create(u->compress);
+        w.stored = malloc(MANIFEST_STORED_MAX);
     }
     pthread_mutex_lock(&u->lock);
     while ((job = take(u))) {
@@ -168,7 +169,7 @@ static void *work(void *arg)
     u->running--;
     pthread_cond_broadcast(&u->ended);
     pthread_mutex_unlock(&u->lock);
-    ZSTD_freeDCtx(w.z);
+    unfold_destroy(w.unfold);
     free(w.stored);
     return NULL;
 }
@@ -204,7 +205,8 @@ static int start(struct unpack *u, unsigned threads)
     return -1;
 }
 
-struct unpack *unpack_create(int fd, bool compressed, unsigned threads, struct err *err)
+struct unpack *unpack_create(int fd, enum facts_compress compress, unsigned threads,
+                             struct err *err)
 {
     struct unpack *u = calloc(1, sizeof *u);
     pthread_condattr_t monotonic;
@@ -215,7 +217,7 @@ struct unpack *unpack_create(int fd, bool compressed, unsigned threads, struct e
         return NULL;
     }
     u->fd = fd;
-    u->compressed = compressed;
+    u->compress = compress;
     pthread_mutex_init(&u->lock, NULL);
     pthread_cond_init(&u->work, NULL);
     pthread_condattr_init(&monotonic);

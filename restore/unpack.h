@@ -9,6 +9,7 @@
 #define RESTORE_UNPACK_H
 
 #include "common/err.h"
+#include "common/facts.h"
 #include "restore/index.h"
 
 #include <stdbool.h>
@@ -25,8 +26,9 @@ struct unpack_job {
     struct unpack_job *next;
 };
 
-/* fd: pages.zst, stays the caller's.  compressed: false when the frames are stored as they are. */
-struct unpack *unpack_create(int fd, bool compressed, unsigned threads, struct err *err);
+/* fd: pages.zst, stays the caller's. */
+struct unpack *unpack_create(int fd, enum facts_compress compress, unsigned threads,
+                             struct err *err);
 void unpack_submit(struct unpack *u, struct unpack_job *job);
 
 /* Readable when jobs have been finished. */

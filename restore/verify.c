@@ -210,7 +210,7 @@ static char *load_part(int dirfd, const struct manifest *m, const char *name, si
 
 static int load_index(int dirfd, struct checkpoint *c, struct err *err)
 {
-    const bool compressed = strcmp(c->m.compress, "none") != 0;
+    const bool compressed = manifest_compress(&c->m) != COMPRESS_NONE;
     size_t len;
     char *text = load_part(dirfd, &c->m, MANIFEST_INDEX, INDEX_MAX_BYTES, &len, err);
     int rc;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "t/helpers/run-options.h"
 
+#include "common/spec.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -55,9 +57,8 @@ static void defaults(void)
 
 void set_compress(const char *v)
 {
-    o.facts.compress = strcmp(v, "none") ? COMPRESS_ZSTD : COMPRESS_NONE;
-    if (!strncmp(v, "zstd:", 5))
-        o.facts.compress_level = (int)number(v + 5);
+    if (!spec_parse_compress(v, &o.facts.compress, &o.facts.compress_level))
+        usage("--compress: none, lz4, zstd or zstd:1..19");
 }
 
 enum opt {

@@ -30,7 +30,7 @@ void usage(const char *what) __attribute__((noreturn));
 
 unsigned long number(const char *s);
 void text(char *to, size_t size, const char *from);
-/* "none", "zstd", "zstd:LEVEL" into the facts */
+/* As SPEC has it, into the facts */
 void set_compress(const char *v);
 #define TEXT(field, value) text(o.facts.field, sizeof o.facts.field, value)
 
