@@ -22,7 +22,7 @@
 static const char *const parts[] = {
     MANIFEST_FILE,         MANIFEST_SEAL,         MANIFEST_IMAGES,      MANIFEST_PAGES,
     MANIFEST_INDEX,        MANIFEST_FILE ".tmp",  MANIFEST_SEAL ".tmp", MANIFEST_IMAGES ".tmp",
-    MANIFEST_PAGES ".tmp", MANIFEST_INDEX ".tmp",
+    MANIFEST_PAGES ".tmp", MANIFEST_INDEX ".tmp", MANIFEST_PLACEMENT,
 };
 
 bool gendir_parse_name(const char *name, struct gendir_id *id, bool *partial)

@@ -2,6 +2,7 @@
 #include "common/beneath.h"
 #include "common/gendir.h"
 #include "common/io.h"
+#include "common/placement.h"
 #include "common/request.h"
 
 #include <errno.h>
@@ -13,8 +14,8 @@
 #include <unistd.h>
 
 /* What lies in a task directory beside generations: plain files, and directories of plain files. */
-static const char *const files[] = {"script",        "script.tmp", "ckpt-init",
-                                    "ckpt-init.tmp", EVENTS_FILE,  EVENTS_FILE ".1"};
+static const char *const files[] = {"script",    "script.tmp",     "ckpt-init",    "ckpt-init.tmp",
+                                    EVENTS_FILE, EVENTS_FILE ".1", PLACEMENT_NEXT, PLACEMENT_NOW};
 static const char *const dirs[] = {REQUEST_DIR, ANSWER_DIR, "log"};
 
 static int empty_dir(int dirfd, const char *name, uid_t uid)

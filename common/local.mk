@@ -17,7 +17,8 @@ libimage_la_SOURCES = \
 	common/beneath.c common/beneath.h \
 	common/event.c common/event.h common/jsonread.c common/jsonread.h \
 	common/gendir.c common/gendir.h common/gendir_job.c common/manifest.c common/manifest.h \
-	common/request.c common/request.h common/seal.c common/seal.h
+	common/place.c common/place.h common/place_map.c \
+	common/placement.c common/placement.h common/request.c common/request.h common/seal.c common/seal.h
 libimage_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
 libimage_la_LIBADD = libcommon.la $(JANSSON_LIBS) $(CRYPTO_LIBS) $(MUNGE_LIBS)
 
@@ -56,7 +57,7 @@ common_unit_cflags = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 common_unit_libs = libunit.la libimage.la libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	common/beneath_test common/conf_test common/err_test common/event_test common/facts_test \
-	common/gendir_job_test common/gendir_test common/io_test common/manifest_lists_test common/manifest_test \
+	common/gendir_job_test common/gendir_test common/io_test common/manifest_lists_test common/manifest_test common/place_test \
 	common/proto_test common/request_test common/seal_test common/spec_test
 common_beneath_test_CFLAGS = $(common_unit_cflags)
 common_beneath_test_LDADD = $(common_unit_libs)
@@ -78,6 +79,8 @@ common_manifest_lists_test_CFLAGS = $(common_unit_cflags)
 common_manifest_lists_test_LDADD = $(common_unit_libs)
 common_manifest_test_CFLAGS = $(common_unit_cflags)
 common_manifest_test_LDADD = $(common_unit_libs)
+common_place_test_CFLAGS = $(common_unit_cflags)
+common_place_test_LDADD = $(common_unit_libs)
 common_proto_test_CFLAGS = $(common_unit_cflags)
 common_proto_test_LDADD = $(common_unit_libs)
 common_request_test_CFLAGS = $(common_unit_cflags)

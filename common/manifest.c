@@ -54,7 +54,7 @@ static const struct row rows[] = {
     ROW(stored_bytes, NUM64, 0, INT64_MAX),
 };
 #define NROWS (sizeof rows / sizeof rows[0])
-#define NKEYS (NROWS + 4) /* format, version, parts, processes */
+#define NKEYS (NROWS + 4) /* format, version, parts, processes; placement may be missing */
 
 static const char *const part_names[] = {MANIFEST_IMAGES, MANIFEST_PAGES, MANIFEST_INDEX};
 #define NPARTS (sizeof part_names / sizeof part_names[0])
@@ -158,6 +158,16 @@ static json_t *encode_parts(const struct manifest *m)
     return NULL;
 }
 
+/* A key of its own and no part: a generation without it is whole. */
+static json_t *encode_placement(const struct manifest *m)
+{
+    const struct manifest_part *p = &m->placement;
+
+    if (p->bytes > INT64_MAX || strnlen(p->sha256, sizeof p->sha256) == sizeof p->sha256)
+        return NULL;
+    return json_pack("{s:I, s:s}", "bytes", (json_int_t)p->bytes, "sha256", p->sha256);
+}
+
 static json_t *encode_process(const struct manifest_process *p)
 {
     json_t *threads = json_array();
@@ -202,6 +212,10 @@ char *manifest_encode(const struct manifest *m, struct err *err)
     if (json_object_set_new(top, "parts", encode_parts(m)) < 0 ||
         json_object_set_new(top, "processes", encode_processes(m)) < 0) {
         bad(err, "bad parts or processes, or no memory");
+        goto out;
+    }
+    if (m->placement.name[0] && json_object_set_new(top, "placement", encode_placement(m)) < 0) {
+        bad_value(err, "placement");
         goto out;
     }
     text = json_dumps(top, JSON_INDENT(1) | JSON_ENSURE_ASCII);
@@ -273,6 +287,21 @@ static int decode_parts(const json_t *top, struct manifest *m, struct err *err)
         memcpy(p->name, name, strlen(name) + 1);
         memcpy(p->sha256, sha, 65);
     }
+    return 0;
+}
+
+static int decode_placement(const json_t *top, struct manifest *m, struct err *err)
+{
+    const json_t *o = json_object_get(top, "placement");
+    const char *sha = jsonread_string(o, "sha256");
+
+    if (!o)
+        return 0;
+    if (json_object_size(o) != 2 || !sha || !hex_ok(sha, 64) ||
+        !jsonread_u64(o, "bytes", 1, UINT32_MAX, &m->placement.bytes))
+        return bad_value(err, "placement");
+    memcpy(m->placement.name, MANIFEST_PLACEMENT, sizeof MANIFEST_PLACEMENT);
+    memcpy(m->placement.sha256, sha, 65);
     return 0;
 }
 
@@ -372,12 +401,12 @@ static int decode_top(const json_t *top, struct manifest *m, struct err *err)
         return bad(err, "a version that this program cannot read");
     /* Every known key is looked up below and repeated ones are refused by the parser, so one more
      * than those is an unknown one. */
-    if (json_object_size(top) > NKEYS)
+    if (json_object_size(top) > NKEYS + (json_object_get(top, "placement") != NULL))
         return bad(err, "an unknown key");
     for (size_t i = 0; i < NROWS; i++)
         if (decode_row(&rows[i], top, m, err) < 0)
             return -1;
-    if (decode_parts(top, m, err) < 0)
+    if (decode_parts(top, m, err) < 0 || decode_placement(top, m, err) < 0)
         return -1;
     return decode_processes(top, m, err);
 }

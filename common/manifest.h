@@ -14,15 +14,16 @@
 #define MANIFEST_FILE "manifest.json"
 #define MANIFEST_SEAL "seal"
 #define MANIFEST_MAX_BYTES (64u << 20)
-#define MANIFEST_IMAGES "images.tar.zst" /* small CRIU images, a tar archive */
-#define MANIFEST_PAGES "pages.zst"       /* bulk data: frames back to back */
-#define MANIFEST_INDEX "index"           /* one line per frame: "IMAGE RAW STORED SHA256\n" */
-#define MANIFEST_FRAME_MAX (4u << 20)    /* raw bytes of a frame at most */
+#define MANIFEST_IMAGES "images.tar.zst"    /* small CRIU images, a tar archive */
+#define MANIFEST_PAGES "pages.zst"          /* bulk data: frames back to back */
+#define MANIFEST_INDEX "index"              /* one line per frame: "IMAGE RAW STORED SHA256\n" */
+#define MANIFEST_PLACEMENT "placement.json" /* may be missing; see placement.h */
+#define MANIFEST_FRAME_MAX (4u << 20)       /* raw bytes of a frame at most */
 #define MANIFEST_STORED_MAX                                                                        \
     (MANIFEST_FRAME_MAX + MANIFEST_FRAME_MAX / 256) /* stored ones: what cannot be compressed */
 
 struct manifest_part {
-    char name[64]; /* one of the three above */
+    char name[64]; /* one of those above */
     uint64_t bytes;
     char sha256[65];
 };
@@ -54,7 +55,8 @@ struct manifest {
     char compress[16]; /* "none", "zstd" or "lz4" */
     uint32_t pause_us, freeze_us, total_ms;
     uint64_t raw_bytes, stored_bytes;
-    struct manifest_part parts[3]; /* decoded: images, pages, index */
+    struct manifest_part parts[3];  /* decoded: images, pages, index */
+    struct manifest_part placement; /* name "": there is none */
     size_t nprocesses;
     struct manifest_process *processes; /* root first */
 };

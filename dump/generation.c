@@ -2,6 +2,7 @@
 #include "dump/generation.h"
 
 #include "common/io.h"
+#include "common/placement.h"
 #include "common/seal.h"
 
 #include <errno.h>
@@ -141,6 +142,29 @@ static int write_index(struct generation *g, const struct pack *pack, struct man
     return finish_file(&g->pagesfd, MANIFEST_PAGES, err);
 }
 
+/* What the shepherd has put beside the generations becomes part of this one, unread.  It is worth no failure: without
+ * it a restored job runs unbound. */
+static void take_placement(struct generation *g, struct manifest_part *part)
+{
+    size_t len = 0;
+    char *text;
+    int fd;
+
+    if (renameat(g->taskfd, PLACEMENT_NEXT, g->dirfd, MANIFEST_PLACEMENT) < 0)
+        return;
+    fd = gendir_open_file(g->dirfd, MANIFEST_PLACEMENT, O_RDONLY, 0, NULL);
+    text = fd < 0 ? NULL : io_slurp(fd, PLACEMENT_MAX_BYTES, &len, NULL);
+    if (text && len > 0 && fsync(fd) == 0) {
+        snprintf(part->name, sizeof part->name, "%s", MANIFEST_PLACEMENT);
+        part->bytes = len;
+        seal_digest(text, len, part->sha256);
+    } else {
+        (void)unlinkat(g->dirfd, MANIFEST_PLACEMENT, 0);
+    }
+    free(text);
+    io_close(&fd);
+}
+
 static void describe(struct manifest *m, const struct generation *g, const struct facts *f,
                      const struct generation_info *info)
 {
@@ -211,6 +235,7 @@ int generation_write(struct generation *g, const struct facts *f, const struct i
     m.raw_bytes = sums.raw_bytes + images_bytes(images);
     for (int i = 0; i < 3; i++)
         m.stored_bytes += m.parts[i].bytes;
+    take_placement(g, &m.placement);
     if (f->max_size && m.stored_bytes > f->max_size) {
         errno = EFBIG;
         return err_set(err, "the checkpoint is larger than the site's MaxSize");

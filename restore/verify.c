@@ -68,8 +68,14 @@ static char *slurp(int dirfd, const char *name, size_t max, size_t *len, struct 
 /* A part that nobody vouches for is not one to be silent about. */
 static int check_names(int dirfd, struct err *err)
 {
-    static const char *const known[] = {
-        ".", "..", MANIFEST_FILE, MANIFEST_SEAL, MANIFEST_PAGES, MANIFEST_IMAGES, MANIFEST_INDEX};
+    static const char *const known[] = {".",
+                                        "..",
+                                        MANIFEST_FILE,
+                                        MANIFEST_SEAL,
+                                        MANIFEST_PAGES,
+                                        MANIFEST_IMAGES,
+                                        MANIFEST_INDEX,
+                                        MANIFEST_PLACEMENT};
     DIR *d = beneath_list(dirfd, err);
     const struct dirent *e;
     int rc = 0;

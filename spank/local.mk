@@ -17,10 +17,18 @@ keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 shepherd_SOURCES = \
 	spank/shepherd.c spank/shepherd.h spank/shepherd_dump.c spank/shepherd_files.c spank/shepherd_limit.c \
 	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
-	spank/tree.c spank/tree.h
+	spank/placing.c spank/placing.h spank/shepherd_place.c spank/topo.c spank/topo.h spank/tree.c spank/tree.h
 shepherd_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
-shepherd_LDADD = libimage.la libcommon.la $(SLURM_LIBS)
+shepherd_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
+shepherd_LDADD = libimage.la libcommon.la $(SLURM_LIBS) $(HWLOC_LIBS)
 
 ckpt_init_SOURCES = spank/ckpt-init.c
 ckpt_init_CFLAGS = $(WARN_CFLAGS) -fstack-protector-strong
 ckpt_init_LDFLAGS = -all-static
+
+if HAVE_CMOCKA
+check_PROGRAMS += spank/topo_test
+spank_topo_test_SOURCES = spank/topo_test.c spank/topo.c
+spank_topo_test_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS) $(CMOCKA_CFLAGS)
+spank_topo_test_LDADD = libimage.la libcommon.la $(HWLOC_LIBS) $(CMOCKA_LIBS)
+endif

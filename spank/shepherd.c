@@ -243,6 +243,8 @@ static int set_up(struct shepherd *s, struct err *err)
     io_close(&facts_fd);
     if (block_signals(s, err) < 0)
         return -1;
+    if (topo_get(0, &s->own) < 0)
+        return err_sys(err, "sched_getaffinity");
     s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     s->limit_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (s->timer < 0 || s->limit_timer < 0)

@@ -9,6 +9,7 @@
  *   shepherd_limit.c  the time limit: the last checkpoint comes before it, then the job requeues itself
  *   shepherd_slurm.c  questions to slurmctld, each in a clerk
  *   shepherd_files.c  what is written in the checkpoint directory, each in a clerk
+ *   shepherd_place.c  which CPUs the threads are bound to
  *
  * It holds no capability and is trusted with nothing.
  */
@@ -20,6 +21,7 @@
 #include "common/proto.h"
 #include "common/request.h"
 #include "spank/slurmjob.h"
+#include "spank/topo.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,12 +41,13 @@ struct shepherd {
     int timer;       /* timerfd of the interval */
     int limit_timer; /* timerfd: when to look at the time limit again */
     bool limit_due;
-    bool early;          /* the last dump was our own decision: the job may go on when it fails */
-    uint32_t slowest_ms; /* longest dump so far */
-    int rootfd;          /* pidfd of the root (ckpt-init) */
-    pid_t root;          /* our child; 0: restored, the keeper's child */
-    pid_t restored_pid;  /* as its pid namespace numbers it */
-    bool files;          /* the checkpoint directory could be used */
+    bool early;           /* the last dump was our own decision: the job may go on when it fails */
+    uint32_t slowest_ms;  /* longest dump so far */
+    int rootfd;           /* pidfd of the root (ckpt-init) */
+    pid_t root;           /* our child; 0: restored, the keeper's child */
+    pid_t restored_pid;   /* as its pid namespace numbers it */
+    struct topo_cpus own; /* the CPUs that Slurm bound the task to */
+    bool files;           /* the checkpoint directory could be used */
     uint32_t next_id;
 
     bool dumping; /* a dump was asked for and not yet answered */
@@ -103,6 +106,13 @@ enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms);
 int shepherd_slurm_load(struct shepherd *s, int timeout_ms, struct slurmjob *job);
 /* Requeue the job; three times 5 s. */
 int shepherd_slurm_requeue(struct shepherd *s, struct err *err);
+
+/* --- shepherd_place.c */
+/* Right before a dump: leave in the task's directory where the threads run.  Without it a restored job runs
+ * unbound; nothing else fails. */
+void shepherd_place_save(struct shepherd *s);
+/* Right after a restore: bind the threads again (place.h) and say what could not be done. */
+void shepherd_place_restore(struct shepherd *s, const char *generation);
 
 /* --- shepherd_limit.c */
 /* Ask slurmctld for the limit and set the timer; when the moment has come already, limit_due. */

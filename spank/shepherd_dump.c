@@ -85,8 +85,11 @@ void shepherd_dump(struct shepherd *s, const char *reason, bool stop)
         err_set(&err, "there is no usable checkpoint directory: %s", s->facts.dir);
     else if (s->rootfd < 0)
         err_set(&err, "the job has no process descriptor");
-    else if (shepherd_send(s, &r, s->rootfd, &err) == 0)
-        return;
+    else {
+        shepherd_place_save(s);
+        if (shepherd_send(s, &r, s->rootfd, &err) == 0)
+            return;
+    }
     proto_reply_init(&failed, &r);
     proto_reply_fail(&failed, errno, "%s", err.text);
     shepherd_dump_done(s, &failed);

@@ -300,6 +300,7 @@ static int restore(struct shepherd *s)
                          reply.processes, (double)reply.raw_bytes / 1048576.0, reply.total_ms);
             shepherd_event(s, "restored", reply.generation, "", &reply);
             s->restored_pid = (pid_t)reply.pid;
+            shepherd_place_restore(s, reply.generation);
             return 0;
         }
         io_close(&fd);

@@ -86,6 +86,30 @@ static int signal_below(pid_t root, int sig)
     return killed;
 }
 
+size_t tree_list(pid_t root, pid_t **pids)
+{
+    struct process *list = NULL;
+    size_t n = read_all(&list), found = 0;
+    pid_t *out = calloc(n + 1, sizeof *out);
+
+    for (size_t i = 0; out && i < n && found == 0; i++)
+        if (list[i].pid == root)
+            out[found++] = root;
+    for (size_t k = 0; k < found; k++)
+        for (size_t i = 0; i < n; i++)
+            if (list[i].parent == out[k] && !list[i].ours) {
+                list[i].ours = true;
+                out[found++] = list[i].pid;
+            }
+    free(list);
+    if (found == 0) {
+        free(out);
+        out = NULL;
+    }
+    *pids = out;
+    return found;
+}
+
 int tree_kill(pid_t root)
 {
     int killed = signal_below(root, SIGKILL);

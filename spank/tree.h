@@ -5,7 +5,12 @@
 #ifndef SPANK_TREE_H
 #define SPANK_TREE_H
 
+#include <stddef.h>
 #include <sys/types.h>
+
+/* The pids of root and all its descendants, parents before children (malloc'ed); their number, 0 without memory or
+ * when root is gone. */
+size_t tree_list(pid_t root, pid_t **pids);
 
 /* SIGKILL to every descendant of root, then to root.  For a tree that stands still (stopped after
  * its last checkpoint): nothing in it forks meanwhile.  The descendants go first: when a parent
