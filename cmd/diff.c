@@ -110,24 +110,24 @@ static void compare_process(struct pair *d, size_t i, size_t k)
 }
 
 /* Processes by pid, with their place in the manifest. */
-struct place {
+struct diff_place {
     uint32_t pid;
     size_t at;
 };
 
 static int by_pid(const void *a, const void *b)
 {
-    const struct place *x = a, *y = b;
+    const struct diff_place *x = a, *y = b;
 
     return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-static struct place *places(const struct manifest *m)
+static struct diff_place *places(const struct manifest *m)
 {
-    struct place *p = calloc(m->nprocesses, sizeof *p);
+    struct diff_place *p = calloc(m->nprocesses, sizeof *p);
 
     for (size_t i = 0; p && i < m->nprocesses; i++)
-        p[i] = (struct place){m->processes[i].pid, i};
+        p[i] = (struct diff_place){m->processes[i].pid, i};
     if (p)
         qsort(p, m->nprocesses, sizeof *p, by_pid);
     return p;
@@ -140,7 +140,7 @@ static const struct look_process *look_of(const struct pair *d, const struct sho
 
 static int compare_processes(struct pair *d)
 {
-    struct place *x = places(&d->a->m), *y = places(&d->b->m);
+    struct diff_place *x = places(&d->a->m), *y = places(&d->b->m);
     const size_t nx = d->a->m.nprocesses, ny = d->b->m.nprocesses;
     size_t i = 0, k = 0;
     const int rc = x && y ? 0 : -1;

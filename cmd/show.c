@@ -2,6 +2,7 @@
 #include "cmd/show.h"
 
 #include "cmd/cmd.h"
+#include "cmd/show_place.h"
 #include "cmd/text.h"
 #include "cmd/verb.h"
 #include "common/io.h"
@@ -63,6 +64,22 @@ static int load_manifest(int genfd, const struct facts *f, struct shown *s, stru
     return rc;
 }
 
+/* Worth no failure: what is wrong with it `verify` tells. */
+static void load_placement(int genfd, int taskfd, struct shown *s)
+{
+    size_t len = 0;
+    char *text;
+
+    s->placed = placement_load(genfd, &s->m, &s->placement, NULL) == 1;
+    text = slurp(taskfd, PLACEMENT_NOW, PLACEMENT_MAX_BYTES, &len, NULL);
+    if (text && placement_decode(text, len, &s->now, NULL) == 0) {
+        s->placed_now = strcmp(s->now.generation, s->name) == 0;
+        if (!s->placed_now)
+            placement_free(&s->now);
+    }
+    free(text);
+}
+
 int shown_load(const struct cmd *c, const struct target *t, struct gendir_id id, struct shown *s,
                struct err *err)
 {
@@ -80,6 +97,8 @@ int shown_load(const struct cmd *c, const struct target *t, struct gendir_id id,
     genfd = gendir_open_dir(t->taskfd, s->name, err);
     if (genfd >= 0)
         rc = load_manifest(genfd, f, s, err);
+    if (genfd >= 0 && rc == 0)
+        load_placement(genfd, t->taskfd, s);
     io_close(&genfd);
     if (rc < 0) {
         err_prefix(err, "%s", s->name);
@@ -104,6 +123,8 @@ void shown_free(struct shown *s)
     if (s->looked)
         look_free(&s->look);
     s->looked = false;
+    placement_free(&s->placement);
+    placement_free(&s->now);
     manifest_free(&s->m);
 }
 
@@ -270,6 +291,10 @@ static int print_text(const struct shown *s)
 {
     print_head(s);
     if (print_processes(s) < 0)
+        return -1;
+    if (s->placed && show_place_print(&s->placement, "placement") < 0)
+        return -1;
+    if (s->placed_now && show_place_print(&s->now, "restored from it") < 0)
         return -1;
     return s->looked ? print_files(s) : 0;
 }

@@ -8,6 +8,7 @@
 #include "cmd/look.h"
 #include "cmd/target.h"
 #include "common/manifest.h"
+#include "common/placement.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -22,6 +23,10 @@ struct shown {
     bool looked;       /* `look` is filled: seal, index and small images are good */
     char damage[512];  /* one clean line; "" when looked */
     struct look look;
+    bool placed; /* `placement` is filled */
+    struct placement placement;
+    bool placed_now; /* the job was restored from this one, and `now` says where it went */
+    struct placement now;
 };
 
 /* The memory of the generation is not read but for the command lines: that is what verify is for.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/cmd.h"
 #include "cmd/show.h"
+#include "cmd/show_place.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -126,6 +127,10 @@ json_t *shown_json(const struct shown *s)
         o, json_pack("{s:I, s:I, s:I, s:I, s:I}", "pause_us", (json_int_t)m->pause_us, "freeze_us",
                      (json_int_t)m->freeze_us, "total_ms", (json_int_t)m->total_ms, "raw_bytes",
                      (json_int_t)m->raw_bytes, "stored_bytes", (json_int_t)m->stored_bytes));
+    if (s->placed)
+        json_object_set_new(o, "placement", show_place_json(&s->placement));
+    if (s->placed_now)
+        json_object_set_new(o, "placement_now", show_place_json(&s->now));
     json_object_set_new(o, "parts", parts_json(m));
     json_object_set_new(o, "processes", processes);
     return o;

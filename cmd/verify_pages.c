@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/verify_pages.h"
 
+#include "common/io.h"
+#include "common/placement.h"
+
 #include "restore/unpack.h"
 
 #include <errno.h>
@@ -105,6 +108,19 @@ int verify_pages(const struct checkpoint *c, verify_pages_tick *tick, void *arg,
     return rc;
 }
 
+/* What a restore does not read. */
+static int verify_placement(int taskfd, const struct checkpoint *c, struct err *err)
+{
+    struct placement p = {.nthreads = 0};
+    int genfd = gendir_open_dir(taskfd, c->name, err), rc = -1;
+
+    if (genfd >= 0)
+        rc = placement_load(genfd, &c->m, &p, err);
+    placement_free(&p);
+    io_close(&genfd);
+    return rc < 0 ? -1 : 0;
+}
+
 int verify_whole(int taskfd, struct gendir_id id, const struct facts *f, verify_pages_tick *tick,
                  void *arg, uint64_t *bytes, struct err *err)
 {
@@ -117,6 +133,8 @@ int verify_whole(int taskfd, struct gendir_id id, const struct facts *f, verify_
     for (size_t i = 0; i < sizeof c.m.parts / sizeof c.m.parts[0]; i++)
         *bytes += c.m.parts[i].bytes;
     rc = verify_pages(&c, tick, arg, err);
+    if (rc == 0)
+        rc = verify_placement(taskfd, &c, err);
     verify_close(&c);
     return rc;
 }
