@@ -1,6 +1,6 @@
 helper_PROGRAMS += dump/dump
 dump_dump_SOURCES = dump/dump.c
-dump_dump_LDADD = libdump.la libcriurun.la libcrimg.la libimage.la libhelper.la libcommon.la
+dump_dump_LDADD = libdump.la libable.la libcriurun.la libcrimg.la libimage.la libhelper.la libcommon.la
 
 # All of it but main, so that the unit tests can have it.
 noinst_LTLIBRARIES += libdump.la

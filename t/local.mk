@@ -1,6 +1,6 @@
 # Programs that the system tests run as jobs. They are built before the tests (make check, or make t-programs) and
 # installed nowhere; they are what the tests say of any program, so no sanitizer or hardening flag of ours.
-t_programs = t/progs/counter t/progs/daemon t/progs/invariant t/progs/locks t/progs/openmp t/progs/sleepers \
+t_programs = t/progs/counter t/progs/daemon t/progs/hazard t/progs/invariant t/progs/locks t/progs/openmp t/progs/sleepers \
 	t/progs/threads
 EXTRA_PROGRAMS = $(t_programs)
 check_DATA += $(t_programs)
@@ -12,6 +12,9 @@ t_progs_counter_LDFLAGS =
 t_progs_daemon_SOURCES = t/progs/daemon.c t/progs/prog.h
 t_progs_daemon_CFLAGS = $(WARN_CFLAGS)
 t_progs_daemon_LDFLAGS =
+t_progs_hazard_SOURCES = t/progs/hazard.c t/progs/prog.h
+t_progs_hazard_CFLAGS = $(WARN_CFLAGS)
+t_progs_hazard_LDFLAGS =
 t_progs_invariant_SOURCES = t/progs/invariant.c t/progs/prog.h
 t_progs_invariant_CFLAGS = $(WARN_CFLAGS)
 t_progs_invariant_LDFLAGS =
