@@ -239,7 +239,8 @@ static void look_file(struct able_walk *w, struct able_process *p, const char *n
     known =
         fstatat(p->fd, name, &st, 0) == 0; /* follows to the open file, whatever its name is now */
     err_clean(link);
-    if (strncmp(link, "/dev/", 5) == 0 && strncmp(link, "/dev/shm/", 9) != 0)
+    if (able_device_kind(link) != ABLE_KINDS ||
+        (known && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))))
         look_device(w, p, where, link, known ? &st : NULL);
     else if (known && S_ISREG(st.st_mode) && strncmp(link, "/memfd:", 7) != 0 &&
              (ends_with(link, " (deleted)") || strstr(link, "/.nfs")))

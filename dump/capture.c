@@ -154,7 +154,7 @@ static uint8_t *place(struct capture *c, struct flow *f, size_t *room)
         }
         memcpy(f->frame->image, f->name, sizeof f->name);
     }
-    *room = MANIFEST_FRAME_MAX - f->frame->len;
+    *room = f->frame->room - f->frame->len;
     return f->frame->raw + f->frame->len;
 }
 
@@ -179,7 +179,7 @@ static int serve_flow(struct capture *c, struct flow *f, struct err *err)
     }
     if (f->bulk) {
         f->frame->len += (size_t)n;
-        if (f->frame->len == MANIFEST_FRAME_MAX)
+        if (f->frame->len == f->frame->room)
             submit(c, f);
         return 0;
     }

@@ -11,6 +11,7 @@
 #include "common/helper.h"
 #include "common/io.h"
 #include "common/proto.h"
+#include "dump/before.h"
 #include "dump/capture.h"
 #include "dump/generation.h"
 #include "dump/images.h"
@@ -23,7 +24,6 @@
 #include <limits.h>
 #include <linux/ioprio.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,18 +228,6 @@ static void give_up(void *arg)
     _exit(0);
 }
 
-static unsigned thread_count(const struct facts *f)
-{
-    cpu_set_t set;
-    int n = 1;
-
-    if (f->threads)
-        return f->threads < 64 ? f->threads : 64;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        n = CPU_COUNT(&set);
-    return n < 1 ? 1 : n > 8 ? 8 : (unsigned)n;
-}
-
 /* Once the job runs again, it comes first. */
 static void step_back(void)
 {
@@ -265,6 +253,11 @@ static uint32_t elapsed_ms(const struct dump *d)
 
 static int begin(struct dump *d, struct err *err)
 {
+    struct before before;
+
+    d->doing = "looking at the job";
+    if (before_look(d->pid, &d->facts, d->request.flags & PROTO_F_STOP, &before, err) < 0)
+        return -1;
     d->doing = "opening the checkpoint directory";
     if (generation_begin(&d->gen, &d->facts, target_memory(d->pid), err) < 0)
         return -1;
@@ -272,8 +265,8 @@ static int begin(struct dump *d, struct err *err)
     d->images = images_create();
     if (!d->images)
         return err_sys(err, "images");
-    d->pack = pack_create(d->gen.pagesfd, thread_count(&d->facts), d->facts.compress,
-                          d->facts.compress_level, d->facts.max_size, err);
+    d->pack = pack_create_sized(d->gen.pagesfd, before.threads, before.frame_bytes,
+                                d->facts.compress, d->facts.compress_level, d->facts.max_size, err);
     return d->pack ? 0 : -1;
 }
 

@@ -80,7 +80,8 @@ static int finish_file(int *fd, const char *name, struct err *err)
 
     if (rc < 0)
         err_sys(err, "fsync %s", name);
-    else if ((rc = close(*fd)) < 0)
+    /* Nobody reads it soon, and in the job's memory group its own data should stay. */
+    else if (posix_fadvise(*fd, 0, 0, POSIX_FADV_DONTNEED), (rc = close(*fd)) < 0)
         err_sys(err, "close %s", name);
     else
         *fd = -1;

@@ -1,15 +1,16 @@
 helper_PROGRAMS += dump/dump
 dump_dump_SOURCES = dump/dump.c
-dump_dump_LDADD = libdump.la libable.la libcriurun.la libcrimg.la libimage.la libhelper.la libcommon.la
+dump_dump_LDADD = libdump.la libcriurun.la libcrimg.la libimage.la libhelper.la libcommon.la
 
 # All of it but main, so that the unit tests can have it.
 noinst_LTLIBRARIES += libdump.la
 libdump_la_SOURCES = \
+	dump/before.c dump/before.h \
 	dump/capture.c dump/capture.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
 	dump/pack.c dump/pack.h dump/press.c dump/press.h dump/requests.c dump/requests.h \
 	dump/target.c dump/target.h dump/watchdog.c dump/watchdog.h
 libdump_la_CFLAGS = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CRYPTO_CFLAGS)
-libdump_la_LIBADD = $(ZSTD_LIBS) $(LZ4_LIBS) $(CRYPTO_LIBS) $(PROTOBUF_C_LIBS) -lpthread
+libdump_la_LIBADD = libable.la $(ZSTD_LIBS) $(LZ4_LIBS) $(CRYPTO_LIBS) $(PROTOBUF_C_LIBS) -lpthread
 dump/libdump_la-images.lo dump/libdump_la-requests.lo: common/criu.pb-c.h
 
 # Preloaded into criu, and its plugin: they run in criu's process, which a sanitizer's runtime would break.

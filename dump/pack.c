@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FLUSH_EVERY (32u << 20) /* bytes written between two rounds of page cache cleaning */
+#define FLUSH_FRAMES 8 /* are written between two rounds of page cache cleaning */
 #define INDEX_MAX (256u << 20)
 
 enum state { FREE, FILLING, QUEUED, BUSY, DONE };
@@ -34,6 +34,7 @@ struct pack {
     enum facts_compress compress;
     int level;
     uint64_t max_bytes;
+    size_t frame_bytes;
 
     pthread_mutex_t lock;
     pthread_cond_t work;  /* something was queued, or the end */
@@ -146,7 +147,7 @@ static void clean_cache(struct pack *p)
 {
     uint64_t end = p->sums.stored_bytes;
 
-    if (end - p->flushed < FLUSH_EVERY)
+    if (end - p->flushed < FLUSH_FRAMES * p->frame_bytes)
         return;
     (void)sync_file_range(p->fd, (off_t)p->flushed, (off_t)(end - p->flushed),
                           SYNC_FILE_RANGE_WRITE);
@@ -260,10 +261,11 @@ static int make_frames(struct pack *p)
     if (!p->frames || !p->queue || !p->threads)
         return -1;
     for (unsigned i = 0; i < p->nframes; i++) {
-        p->frames[i].pub.raw = malloc(MANIFEST_FRAME_MAX);
+        p->frames[i].pub.raw = malloc(p->frame_bytes);
+        p->frames[i].pub.room = p->frame_bytes;
         if (!p->frames[i].pub.raw)
             return -1;
-        memset(p->frames[i].pub.raw, 0, MANIFEST_FRAME_MAX); /* page faults now, not then */
+        memset(p->frames[i].pub.raw, 0, p->frame_bytes); /* page faults now, not then */
         if (p->compress != COMPRESS_NONE) {
             p->frames[i].own = malloc(MANIFEST_STORED_MAX);
             if (!p->frames[i].own)
@@ -303,8 +305,32 @@ static int start(struct pack *p, void *(*fn)(void *))
     return -1;
 }
 
+static unsigned count_frames(unsigned threads)
+{
+    return 2 * threads + 2;
+}
+
+uint64_t pack_memory(unsigned threads, size_t frame_bytes, enum facts_compress compress, int level)
+{
+    /* zstd's tables follow the level and, for a frame whose size is known, that size */
+    uint64_t tables = compress != COMPRESS_ZSTD ? 256u << 10
+                      : level <= 3              ? frame_bytes / 2 + (1u << 20)
+                      : level <= 9              ? 2 * frame_bytes + (2u << 20)
+                                                : 16 * frame_bytes + (4u << 20);
+    unsigned buffers = compress == COMPRESS_NONE ? 1 : 2;
+
+    return (uint64_t)count_frames(threads) * frame_bytes * buffers + threads * tables;
+}
+
 struct pack *pack_create(int fd, unsigned threads, enum facts_compress compress, int level,
                          uint64_t max_bytes, struct err *err)
+{
+    return pack_create_sized(fd, threads, MANIFEST_FRAME_MAX, compress, level, max_bytes, err);
+}
+
+struct pack *pack_create_sized(int fd, unsigned threads, size_t frame_bytes,
+                               enum facts_compress compress, int level, uint64_t max_bytes,
+                               struct err *err)
 {
     struct pack *p = calloc(1, sizeof *p);
 
@@ -316,8 +342,9 @@ struct pack *pack_create(int fd, unsigned threads, enum facts_compress compress,
     p->compress = compress;
     p->level = level;
     p->max_bytes = max_bytes;
+    p->frame_bytes = frame_bytes;
     p->nthreads = threads;
-    p->nframes = 2 * threads + 2;
+    p->nframes = count_frames(threads);
     p->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->event < 0 || threads < 1 || make_frames(p) < 0) {
         err_sys(err, "compressor with %u threads", threads);

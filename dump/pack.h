@@ -24,8 +24,9 @@
 struct pack;
 
 struct pack_frame {
-    uint8_t *raw; /* room for MANIFEST_FRAME_MAX bytes */
-    size_t len;   /* bytes in it: the feeder's */
+    uint8_t *raw;
+    size_t room; /* bytes that raw holds at most */
+    size_t len;  /* bytes in it: the feeder's */
     char image[64];
 };
 
@@ -37,6 +38,16 @@ struct pack_sums {
  * max_bytes: refuse to write more (0: no limit). */
 struct pack *pack_create(int fd, unsigned threads, enum facts_compress compress, int level,
                          uint64_t max_bytes, struct err *err);
+
+/* The same where memory is short: frames of frame_bytes (at most MANIFEST_FRAME_MAX), and less that waits to be
+ * written. */
+#define PACK_FRAME_SMALL (256u << 10)
+struct pack *pack_create_sized(int fd, unsigned threads, size_t frame_bytes,
+                               enum facts_compress compress, int level, uint64_t max_bytes,
+                               struct err *err);
+
+/* What it then uses, an estimate in bytes. */
+uint64_t pack_memory(unsigned threads, size_t frame_bytes, enum facts_compress compress, int level);
 
 /* An empty frame, or NULL when all are in use (*idle: and none of them is being worked on, so that waiting
  * would be for ever: submit one). */
