@@ -34,7 +34,7 @@ t_progs_threads_LDFLAGS = -pthread
 .PHONY: t-programs
 t-programs: $(t_programs)
 
-EXTRA_DIST += t/lib.sh t/progs/Counter.java t/progs/background.sh t/progs/counter.R t/progs/counter.py \
+EXTRA_DIST += t/lib.sh t/gallery.sh t/progs/Counter.java t/progs/background.sh t/progs/counter.R t/progs/counter.py \
 	t/progs/pipeline.sh t/progs/services.py
 
 # Attack programs of the security tests (t/05*.t, t/06*.t): built like the programs above, by make t-attacks.
