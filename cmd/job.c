@@ -93,28 +93,76 @@ static int choose(const job_info_msg_t *msg, const struct job_name *name, struct
                    name->id, name->task);
 }
 
+/* The records of a job, or of all tasks of an array. */
+static int load(uint32_t id, job_info_msg_t **msg, struct err *err)
+{
+    start();
+    if (slurm_load_job(msg, id, SHOW_ALL) != SLURM_SUCCESS) {
+        int code = slurm_get_errno();
+
+        *msg = NULL;
+        if (code == ESLURM_INVALID_JOB_ID) {
+            errno = ESRCH;
+            return err_set(err, "Slurm does not know job %u (any more)", id);
+        }
+        errno = EIO;
+        return err_set(err, "cannot ask slurmctld about job %u: %s", id, slurm_strerror(code));
+    }
+    return 0;
+}
+
 int job_load(const struct job_name *name, struct job *job, struct err *err)
 {
     job_info_msg_t *msg = NULL;
     int rc, saved;
 
-    start();
-    if (slurm_load_job(&msg, name->id, SHOW_ALL) != SLURM_SUCCESS) {
-        int code = slurm_get_errno();
-
-        if (code == ESLURM_INVALID_JOB_ID) {
-            errno = ESRCH;
-            return err_set(err, "Slurm does not know job %u (any more)", name->id);
-        }
-        errno = EIO;
-        return err_set(err, "cannot ask slurmctld about job %u: %s", name->id,
-                       slurm_strerror(code));
-    }
+    if (load(name->id, &msg, err) < 0)
+        return -1;
     rc = choose(msg, name, job, err);
     saved = errno;
     slurm_free_job_info_msg(msg);
     errno = saved;
     return rc;
+}
+
+int job_load_all(const struct job_name *name, struct job **jobs, unsigned *waiting, struct err *err)
+{
+    job_info_msg_t *msg = NULL;
+    struct job one, *list;
+    int n = 0;
+
+    *waiting = 0;
+    if (name->is_task) {
+        if (job_load(name, &one, err) < 0)
+            return -1;
+        n = 1;
+    } else if (load(name->id, &msg, err) < 0) {
+        return -1;
+    }
+    list = calloc(msg ? (size_t)msg->record_count + 1 : 1, sizeof *list);
+    if (list && n == 1)
+        list[0] = one;
+    for (uint32_t i = 0; list && msg && i < msg->record_count; i++) {
+        const slurm_job_info_t *j = &msg->job_array[i];
+
+        if (j->array_job_id != 0 && j->array_task_id == NO_VAL)
+            (*waiting)++;
+        else if (j->job_id == name->id || j->array_job_id == name->id)
+            fill(j, &list[n++]);
+    }
+    slurm_free_job_info_msg(msg);
+    if (!list)
+        return err_sys(err, "no memory");
+    if (n == 0) {
+        free(list);
+        errno = ESRCH;
+        return err_set(err,
+                       *waiting ? "no task of array %u runs (PENDING)"
+                                : "Slurm does not know job %u (any more)",
+                       name->id);
+    }
+    *jobs = list;
+    return n;
 }
 
 static bool has_ended(const slurm_job_info_t *j)
@@ -155,20 +203,20 @@ int job_list_unended(uid_t uid, uint32_t **ids, struct err *err)
     return n;
 }
 
-int job_ring(const struct job *job, struct err *err)
+/* By number, the array's task that has the array's id would stand for all of them. */
+static void put_name(const struct job *job, char name[32])
 {
-    char name[32];
-    int code;
-
-    start();
-    /* By number, the array's task that has the array's id would stand for all of them. */
     if (job->name.is_task)
-        snprintf(name, sizeof name, "%u_%u", job->name.id, job->name.task);
+        snprintf(name, 32, "%u_%u", job->name.id, job->name.task);
     else
-        snprintf(name, sizeof name, "%u", job->id);
-    if (slurm_kill_job2(name, SIGURG, KILL_JOB_BATCH, NULL) == SLURM_SUCCESS)
-        return 0;
-    code = slurm_get_errno();
+        snprintf(name, 32, "%u", job->id);
+}
+
+/* What slurmctld did not want to do. */
+static int job_fail(const char *name, const char *what, struct err *err)
+{
+    int code = slurm_get_errno();
+
     switch (code) {
     case ESLURM_USER_ID_MISSING:
     case ESLURM_ACCESS_DENIED:
@@ -181,8 +229,53 @@ int job_ring(const struct job *job, struct err *err)
         return err_set(err, "job %s has just ended", name);
     default:
         errno = EIO;
-        return err_set(err, "cannot signal job %s: %s", name, slurm_strerror(code));
+        return err_set(err, "cannot %s job %s: %s", what, name, slurm_strerror(code));
     }
+}
+
+int job_ring(const struct job *job, struct err *err)
+{
+    char name[32];
+
+    start();
+    put_name(job, name);
+    if (slurm_kill_job2(name, SIGURG, KILL_JOB_BATCH, NULL) == SLURM_SUCCESS)
+        return 0;
+    return job_fail(name, "signal", err);
+}
+
+int job_requeue(const struct job *job, bool hold, struct err *err)
+{
+    char name[32];
+
+    start();
+    put_name(job, name);
+    if (slurm_requeue(job->id, hold ? JOB_REQUEUE_HOLD : 0) == SLURM_SUCCESS)
+        return 0;
+    return job_fail(name, hold ? "requeue and hold" : "requeue", err);
+}
+
+int job_note(const struct job *job, char note[512], struct err *err)
+{
+    static const char mark[] = "[checkpoint "; /* spank/slurmjob.c */
+    job_info_msg_t *msg = NULL;
+
+    if (load(job->id, &msg, err) < 0)
+        return -1;
+    note[0] = '\0';
+    for (uint32_t i = 0; i < msg->record_count; i++) {
+        const slurm_job_info_t *j = &msg->job_array[i];
+        const char *at = j->job_id == job->id && j->comment ? strstr(j->comment, mark) : NULL;
+
+        if (!at)
+            continue;
+        snprintf(note, 512, "%s", at + sizeof mark - 1);
+        if (*note && note[strlen(note) - 1] == ']')
+            note[strlen(note) - 1] = '\0';
+    }
+    slurm_free_job_info_msg(msg);
+    err_clean(note);
+    return 0;
 }
 
 int job_resolve(const char *text, uint32_t *id, struct err *err)

@@ -45,6 +45,22 @@ int job_resolve(const char *text, uint32_t *id, struct err *err);
  * answer. */
 int job_load(const struct job_name *name, struct job *job, struct err *err);
 
+/* All jobs that the name means: of an array without a task all tasks that have a record of their own (those that
+ * wait share one, and are only counted).  *jobs is malloc'ed.  Returns their number, or -1 as job_load. */
+int job_load_all(const struct job_name *name, struct job **jobs, unsigned *waiting,
+                 struct err *err);
+
+/* The batch job that this process runs in, by its control group (the environment's SLURM_JOB_ID may be that of
+ * another job: of the one whose checkpoint was restored), else by the environment; 0: none. */
+uint32_t job_self(void);
+
+/* What the job's shepherd has put into its comment: "TIME: TEXT", "" when there is nothing.  Its owner
+ * may have written it. */
+int job_note(const struct job *job, char note[512], struct err *err);
+
+/* Requeue it; held too.  errno as job_ring. */
+int job_requeue(const struct job *job, bool hold, struct err *err);
+
 /* The ids of a user's jobs that slurmctld knows as not ended (one that completes or is being requeued
  * has not), sorted, malloc'ed. Returns their number, or -1 (EIO): no answer. */
 int job_list_unended(uid_t uid, uint32_t **ids, struct err *err);

@@ -24,6 +24,10 @@ struct verb {
 };
 
 extern const struct verb verb_create;
+extern const struct verb verb_vacate;
+extern const struct verb verb_requeue;
+extern const struct verb verb_disable;
+extern const struct verb verb_enable;
 extern const struct verb verb_list;
 extern const struct verb verb_error;
 extern const struct verb verb_show;

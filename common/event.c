@@ -18,7 +18,7 @@
 
 static const char *const names[] = {
     "started", "checkpoint", "checkpoint-failed", "restored", "restore-failed", "scratch",
-    "requeue", "ended",      "cancelled",         "held",     "note",
+    "requeue", "ended",      "cancelled",         "held",     "note",           "skipped",
 };
 
 static bool name_ok(const char *s)

@@ -54,6 +54,7 @@ bool proto_request_ok(const struct proto_request *r)
     case PROTO_PING:
     case PROTO_CANCEL:
     case PROTO_LAUNCH:
+    case PROTO_CONTINUE:
         break;
     case PROTO_DUMP:
         allowed = PROTO_F_STOP;
@@ -71,7 +72,7 @@ bool proto_request_ok(const struct proto_request *r)
 bool proto_reply_ok(const struct proto_reply *r)
 {
     return r->magic == PROTO_MAGIC && r->version == PROTO_VERSION && r->verb >= PROTO_PING &&
-           r->verb <= PROTO_LAUNCH && r->error >= 0 && r->error < 4096 &&
+           r->verb <= PROTO_CONTINUE && r->error >= 0 && r->error < 4096 &&
            generation_ok(r->generation, sizeof r->generation) && text_ok(r->text, sizeof r->text);
 }
 

@@ -37,6 +37,8 @@ enum proto_verb {
     PROTO_EXITED = 5,  /* keeper -> shepherd only */
     PROTO_LAUNCH = 6,  /* the shepherd is about to fork a fresh tree: under private isolation its
                           pids  start at 300, apart from ours */
+    PROTO_CONTINUE = 7, /* let the tree go on that a PROTO_F_STOP dump left stopped.  Only needed under private
+                           isolation, where no process outside can name those of the tree */
 };
 
 #define PROTO_F_STOP 1u  /* leave the tree stopped after a dump that was committed */

@@ -39,7 +39,7 @@ static void verbs_and_flags(void **state)
     for (uint32_t verb = 0; verb < 40; verb++) {
         struct proto_request r = good(verb);
         bool known = verb == PROTO_PING || verb == PROTO_DUMP || verb == PROTO_RESTORE ||
-                     verb == PROTO_CANCEL || verb == PROTO_LAUNCH;
+                     verb == PROTO_CANCEL || verb == PROTO_LAUNCH || verb == PROTO_CONTINUE;
 
         assert_int_equal(proto_request_ok(&r), known);
         for (unsigned bit = 0; bit < 32; bit++) {
@@ -122,7 +122,7 @@ static void replies(void **state)
     reply = ok;
     reply.verb = 0;
     assert_false(proto_reply_ok(&reply));
-    reply.verb = PROTO_LAUNCH + 1;
+    reply.verb = PROTO_CONTINUE + 1;
     assert_false(proto_reply_ok(&reply));
     reply = ok;
     reply.error = -1;

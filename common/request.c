@@ -29,8 +29,9 @@ static bool one_of(const char *s, const char *const *list)
     return false;
 }
 
-static const char *const verbs[] = {"create", NULL};
-static const char *const states[] = {"running", "done", "failed", NULL};
+static const char *const verbs[] = {"create", "vacate", "requeue", "disable", "enable", NULL};
+static const char *const states[] = {"running", "done", "failed", "refused", NULL};
+
 static bool id_ok(const char *id)
 {
     size_t n = strnlen(id, 33);
@@ -300,11 +301,12 @@ int answer_put(int taskfd, const struct answer *a, struct err *err)
         return err_prefix(err, "answer");
     (void)each_name(fd, remove_stale, NULL, NULL);
     rc = write_json(fd, a->id,
-                    json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s}", "id", a->id, "verb",
-                              a->verb, "state", a->state, "generation", a->generation, "pause_us",
-                              (json_int_t)a->pause_us, "raw_bytes", (json_int_t)a->raw_bytes,
-                              "stored_bytes", (json_int_t)a->stored_bytes, "total_ms",
-                              (json_int_t)a->total_ms, "text", text),
+                    json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "id", a->id,
+                              "verb", a->verb, "state", a->state, "generation", a->generation,
+                              "pause_us", (json_int_t)a->pause_us, "raw_bytes",
+                              (json_int_t)a->raw_bytes, "stored_bytes", (json_int_t)a->stored_bytes,
+                              "total_ms", (json_int_t)a->total_ms, "disabled",
+                              (json_int_t)a->disabled, "text", text),
                     err);
     io_close(&fd);
     return rc < 0 ? err_prefix(err, "answer") : 0;
@@ -315,13 +317,14 @@ static int decode_answer(const json_t *o, const char *id, struct answer *out, st
     struct answer a;
 
     memset(&a, 0, sizeof a);
-    if (json_object_size(o) == 9 && copy_text(o, "id", a.id, sizeof a.id) && !strcmp(a.id, id) &&
+    if (json_object_size(o) == 10 && copy_text(o, "id", a.id, sizeof a.id) && !strcmp(a.id, id) &&
         copy_text(o, "verb", a.verb, sizeof a.verb) && one_of(a.verb, verbs) &&
         copy_text(o, "state", a.state, sizeof a.state) && one_of(a.state, states) &&
         copy_text(o, "generation", a.generation, sizeof a.generation) &&
         generation_ok(a.generation) && copy_text(o, "text", a.text, sizeof a.text) &&
         jsonread_u32(o, "pause_us", 0, UINT32_MAX, &a.pause_us) &&
         jsonread_u32(o, "total_ms", 0, UINT32_MAX, &a.total_ms) &&
+        jsonread_u32(o, "disabled", 0, UINT32_MAX, &a.disabled) &&
         jsonread_u64(o, "raw_bytes", 0, INT64_MAX, &a.raw_bytes) &&
         jsonread_u64(o, "stored_bytes", 0, INT64_MAX, &a.stored_bytes)) {
         *out = a;
@@ -371,4 +374,28 @@ int answer_remove(int taskfd, const char *id)
     rc = unlinkat(fd, name, 0);
     io_close(&fd);
     return rc;
+}
+
+static void forget(int dirfd, const char *name, void *arg)
+{
+    struct answer a;
+    struct stat st;
+    json_t *o;
+    char id[33];
+
+    if (!parse_name(name, id))
+        return;
+    o = read_json(dirfd, name, &st, NULL);
+    if (o && decode_answer(o, id, &a, NULL) == 0 && !strcmp(a.verb, (const char *)arg))
+        (void)unlinkat(dirfd, name, 0);
+    json_decref(o);
+}
+
+void answer_forget(int taskfd, const char *verb)
+{
+    int fd = open_sub(taskfd, ANSWER_DIR, false, NULL);
+
+    if (fd >= 0)
+        (void)each_name(fd, forget, (void *)(uintptr_t)verb, NULL);
+    io_close(&fd);
 }

@@ -4,11 +4,12 @@
  *
  * scheckpoint (same uid) writes request/ID.json (written under a leading '.', fsynced, renamed), then rings the doorbell
  * (SIGURG to the batch task through Slurm).  The shepherd's clerk takes the oldest request, and
- * writes answer/ID.json, again with rename, first with state "running", at the end "done" or "failed".
+ * writes answer/ID.json, again with rename, first with state "running" where it takes time, at the end "done", "failed" or
+ * "refused" (it was not tried).
  *
- * request: {"id": "...", "verb": "create", "time": "RFC 3339"}
- * answer:  {"id", "verb", "state": "running"|"done"|"failed", "generation": "gen-...", "pause_us", "raw_bytes",
- *           "stored_bytes", "total_ms", "text": one line}
+ * request: {"id": "...", "verb": "create"|"vacate"|"requeue"|"disable"|"enable", "time": "RFC 3339"}
+ * answer:  {"id", "verb", "state": "running"|"done"|"failed"|"refused", "generation": "gen-...", "pause_us",
+ *           "raw_bytes", "stored_bytes", "total_ms", "disabled": how often more than enabled, "text": one line}
  */
 #ifndef COMMON_REQUEST_H
 #define COMMON_REQUEST_H
@@ -23,10 +24,12 @@
 #define REQUEST_DIR "request"
 #define ANSWER_DIR "answer"
 #define REQUEST_MAX_BYTES 4096
+#define SAVED_ONLY                                                                                 \
+    "it is saved, but " /* begins the text of a requeue that failed behind its checkpoint */
 
 struct request {
     char id[33];   /* 16..32 lower-case hex digits */
-    char verb[16]; /* "create" */
+    char verb[16]; /* as above */
 };
 
 struct answer {
@@ -37,6 +40,7 @@ struct answer {
     char text[512];
     uint32_t pause_us, total_ms;
     uint64_t raw_bytes, stored_bytes;
+    uint32_t disabled; /* depth after the request */
 };
 
 /* All take the task directory's fd (gendir_open_task). */
@@ -49,5 +53,7 @@ int answer_put(int taskfd, const struct answer *a, struct err *err);
 /* 0 = no answer yet, 1 = one in *a */
 int answer_get(int taskfd, const char *id, struct answer *a, struct err *err);
 int answer_remove(int taskfd, const char *id);
+/* Remove the answers to requests of that verb: they are not true any more. */
+void answer_forget(int taskfd, const char *verb);
 
 #endif

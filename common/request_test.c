@@ -264,6 +264,7 @@ static struct answer make_answer(const char *state)
     a.total_ms = 5;
     a.raw_bytes = INT64_MAX;
     a.stored_bytes = 7;
+    a.disabled = 3;
     return a;
 }
 
@@ -358,6 +359,24 @@ static void old_answers_are_removed(void **state)
     assert_true(there(task, ANSWER_DIR "/notes.txt"));
 }
 
+static void forgotten_by_verb(void **state)
+{
+    struct answer a = make_answer("done"), got;
+
+    (void)state;
+    answer_forget(task, "disable"); /* no directory yet */
+    assert_int_equal(answer_put(task, &a, NULL), 0);
+    snprintf(a.id, sizeof a.id, ID2);
+    memset(a.verb, 0, sizeof a.verb);
+    snprintf(a.verb, sizeof a.verb, "disable");
+    assert_int_equal(answer_put(task, &a, NULL), 0);
+    scratch_write(task, ANSWER_DIR "/notes.txt", "x", 0, 0600);
+    answer_forget(task, "disable");
+    assert_int_equal(answer_get(task, ID, &got, NULL), 1);
+    assert_int_equal(answer_get(task, ID2, &got, NULL), 0);
+    assert_true(there(task, ANSWER_DIR "/notes.txt"));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define REQUESTS_TEST(f) cmocka_unit_test_setup_teardown(f, setup_requests, teardown)
 
@@ -376,6 +395,7 @@ int main(void)
         TEST(answers),
         TEST(damaged_answers),
         TEST(old_answers_are_removed),
+        TEST(forgotten_by_verb),
     };
 
     return cmocka_run_group_tests_name("request", tests, NULL, NULL);

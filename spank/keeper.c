@@ -192,8 +192,10 @@ static bool serve(struct keeper *k)
         k->run.deadline_ms = keeper_now_ms() + 10000;
     } else if (fd >= 0 && r.verb != PROTO_DUMP) {
         refuse(&r, EINVAL, "a dump takes one descriptor, everything else none");
-    } else if (r.verb == PROTO_PING) {
+    } else if (r.verb == PROTO_PING || r.verb == PROTO_CONTINUE) {
         proto_reply_init(&reply, &r);
+        if (r.verb == PROTO_CONTINUE && k->facts.isolation == ISOLATION_PRIVATE)
+            kill(-1, SIGCONT);
         send_reply(&reply, -1);
     } else if (r.verb == PROTO_LAUNCH) {
         launch(k, &r);

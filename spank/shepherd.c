@@ -22,6 +22,8 @@
 
 #include "config.h"
 
+#define LOOK_MS 300
+
 void shepherd_say(const char *fmt, ...)
 {
     char text[1024];
@@ -89,7 +91,7 @@ static void on_timer(struct shepherd *s)
     uint64_t n;
 
     if (read(s->timer, &n, sizeof n) == (ssize_t)sizeof n && !s->dumping)
-        shepherd_dump(s, "interval", false);
+        shepherd_interval(s);
 }
 
 /* Under host isolation a restored root comes to us, its next subreaper; a private one is gone with
@@ -129,18 +131,30 @@ static void on_keeper(struct shepherd *s)
         shepherd_dump_done(s, &r);
 }
 
+/* Slurm delivers no signals, so no ring either, to a job that it ends. */
+static bool waits_for_enable(const struct shepherd *s)
+{
+    return s->final != FINAL_NONE && s->disabled > 0 && !s->dumping;
+}
+
 static void loop(struct shepherd *s)
 {
     shepherd_timer_arm(s);
     shepherd_limit_arm(s);
+    /* What was put before we listened; a restored tree may have put it itself. */
+    shepherd_requests(s);
     while (!s->ended) {
         struct pollfd p[] = {{.fd = s->signals, .events = POLLIN},
                              {.fd = s->timer, .events = POLLIN},
                              {.fd = s->keeper, .events = POLLIN},
                              {.fd = s->limit_timer, .events = POLLIN}};
 
-        if (poll(p, 4, -1) < 0 && errno != EINTR)
+        int n = poll(p, 4, waits_for_enable(s) ? LOOK_MS : -1);
+
+        if (n < 0 && errno != EINTR)
             break;
+        if (n == 0)
+            shepherd_requests(s);
         if (p[0].revents)
             on_signals(s);
         if (!s->ended && p[2].revents)

@@ -5,7 +5,9 @@
  *
  *   shepherd.c        start, event loop, signals, exit
  *   shepherd_start.c  copies, restore or first launch
- *   shepherd_dump.c   when and why to checkpoint, what to tell whom
+ *   shepherd_dump.c   the running checkpoint, and the clock
+ *   shepherd_final.c  the last one: requeue, limit, vacate
+ *   shepherd_request.c  what scheckpoint asks for; the counter of disables
  *   shepherd_limit.c  the time limit: the last checkpoint comes before it, then the job requeues itself
  *   shepherd_slurm.c  questions to slurmctld, each in a clerk
  *   shepherd_files.c  what is written in the checkpoint directory, each in a clerk
@@ -28,9 +30,18 @@
 #include <sys/types.h>
 
 #define SHEPHERD_FILES_TIMEOUT_MS 30000
+#define SHEPHERD_WAITING 8
 
-/* Why the job must stop: what SIGTERM turned out to mean. */
-enum final_kind { FINAL_NONE, FINAL_REQUEUE, FINAL_TIMELIMIT, FINAL_UNKNOWN };
+/* Why the job must stop: what SIGTERM turned out to mean, or our own decision. */
+enum final_kind {
+    FINAL_NONE,
+    FINAL_REQUEUE,   /* Slurm has requeued it */
+    FINAL_TIMELIMIT, /* its limit, or the end of a preemption's grace time: it requeues itself */
+    FINAL_ASKED,     /* scheckpoint requeue: so */
+    FINAL_VACATE,    /* scheckpoint vacate: so, and held */
+    FINAL_CANCELLED, /* scancel came while its last checkpoint was made */
+    FINAL_UNKNOWN,
+};
 
 struct shepherd {
     struct facts facts;
@@ -41,6 +52,7 @@ struct shepherd {
     int timer;       /* timerfd of the interval */
     int limit_timer; /* timerfd: when to look at the time limit again */
     bool limit_due;
+    bool limit_near;      /* so near that Slurm may warn of it */
     bool early;           /* the last dump was our own decision: the job may go on when it fails */
     uint32_t slowest_ms;  /* longest dump so far */
     int rootfd;           /* pidfd of the root (ckpt-init) */
@@ -54,13 +66,25 @@ struct shepherd {
     uint32_t dump_id;
     char dump_reason[24];
     bool dump_stop;
-    char request_id[33];    /* owner's request that the dump answers, or "" */
-    bool bell;              /* SIGURG came while a dump was running */
-    bool more;              /* a request was taken: others may have been put beside it */
-    enum final_kind final;  /* a last dump is due or running */
-    char last_failure[512]; /* said already: a failure that repeats is not said again */
-    unsigned failures;      /* in a row: the interval backs off */
-    bool ended;             /* the job has ended, with this wait status */
+    struct request request; /* the owner's request that the dump answers; id "": none */
+    struct request queued;  /* one that came while a dump was running that nobody had asked for */
+    char waiting[SHEPHERD_WAITING]
+                [33];         /* disables that are answered when the running dump is over */
+    bool bell;                /* SIGURG came while the last dump was running */
+    bool more;                /* requests may be there that came without a ring */
+    bool ring;                /* an operator waits for the verdict of the running dump */
+    unsigned disabled;        /* how often more disabled than enabled */
+    int64_t disabled_since;   /* seconds since 1970 */
+    bool disabled_told;       /* of this time, in the job's stderr */
+    bool interval_missed;     /* a checkpoint by the clock was due meanwhile */
+    bool requeued;            /* by us, while the last checkpoint waits for an enable */
+    bool preempted;           /* the limit is the end of a preemption's grace time */
+    int64_t last_dump_s;      /* CLOCK_MONOTONIC; 0: none */
+    char last_generation[32]; /* from which the job would go on now; "" none */
+    enum final_kind final;    /* a last dump is due or running */
+    char last_failure[512];   /* said already: a failure that repeats is not said again */
+    unsigned failures;        /* in a row: the interval backs off */
+    bool ended;               /* the job has ended, with this wait status */
     int status;
 };
 
@@ -92,12 +116,36 @@ int shepherd_receive(struct shepherd *s, struct proto_reply *reply, int *fd);
 /* --- shepherd_dump.c */
 void shepherd_dump(struct shepherd *s, const char *reason, bool stop);
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r);
-void shepherd_bell(struct shepherd *s);      /* SIGURG */
+void shepherd_interval(struct shepherd *s); /* the timer has expired */
+void shepherd_timer_arm(struct shepherd *s);
+int64_t shepherd_now_s(void); /* CLOCK_MONOTONIC */
+
+/* --- shepherd_final.c */
 void shepherd_terminate(struct shepherd *s); /* SIGTERM */
+/* s->final says why: make the last checkpoint, as soon as no other runs and none is disabled. */
+void shepherd_final(struct shepherd *s);
+/* It is safe and the tree stands still: requeue where that is ours to do, and end everything.  False: it could
+ * not be requeued, who asked for it has been told, and the job runs on. */
+bool shepherd_final_saved(struct shepherd *s, const struct proto_reply *r);
+/* It could not be made. */
+void shepherd_final_failed(struct shepherd *s);
 /* Where Slurm signals the whole tree, there is nothing left to save at a requeue: true, and the user is
  * told. */
 bool shepherd_none_last(struct shepherd *s);
-void shepherd_timer_arm(struct shepherd *s);
+
+/* --- shepherd_request.c */
+void shepherd_bell(struct shepherd *s); /* SIGURG */
+/* Take the requests that are there, without a ring. */
+void shepherd_requests(struct shepherd *s);
+/* A dump has ended: answer who waited for it. */
+void shepherd_requests_answer(struct shepherd *s, const struct proto_reply *r, const char *state,
+                              const char *text);
+/* Then take what came meanwhile. */
+void shepherd_requests_next(struct shepherd *s);
+/* In one line, why no checkpoint is made now. */
+void shepherd_disabled_text(const struct shepherd *s, char text[160]);
+/* Tell in the job's stderr and history, once, that one is not made. */
+void shepherd_disabled_tell(struct shepherd *s, const char *what);
 
 /* --- shepherd_slurm.c: each waits at most so long for slurmctld */
 /* What slurmctld says about the job; SLURMJOB_UNKNOWN when it does not answer in time. */
@@ -105,7 +153,10 @@ enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms);
 /* All that it says. */
 int shepherd_slurm_load(struct shepherd *s, int timeout_ms, struct slurmjob *job);
 /* Requeue the job; three times 5 s. */
-int shepherd_slurm_requeue(struct shepherd *s, struct err *err);
+int shepherd_slurm_requeue(struct shepherd *s, enum slurmjob_how how, struct err *err);
+/* Put a note into the job's comment, for an operator; 5 s, best effort. */
+void shepherd_slurm_note(struct shepherd *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* --- shepherd_place.c */
 /* Right before a dump: leave in the task's directory where the threads run.  Without it a restored job runs

@@ -79,6 +79,9 @@ static int set_up(void *arg, void *result, struct err *err)
                  (w->script && copy_file(taskfd, w->script, "script", err) < 0)
              ? -1
              : 0;
+    /* What an earlier run of the job was told to leave alone does not bind this one. */
+    if (w->facts->epoch > 0)
+        answer_forget(taskfd, "disable");
     io_close(&taskfd);
     return rc;
 }

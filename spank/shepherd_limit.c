@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "spank/shepherd.h"
+#include "spank/submit.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #define LEAD_MARGIN_S 90
 /* Slurm looks at limits about twice a minute and an administrator may move them: look again. */
 #define LOOK_AGAIN_S 600
+#define LIMITS_EVERY_S 60
 
 /* How long before the limit the last checkpoint starts: three times what the slowest one so far
  * took and a margin, at least two minutes; but in a short job no more than a fifth of its time, as
@@ -49,12 +51,15 @@ void shepherd_limit_arm(struct shepherd *s)
 
     if (!s->files || s->final != FINAL_NONE)
         return;
+    s->limit_due = s->limit_near = false;
     if (shepherd_slurm_load(s, 5000, &job) == 0)
         tell_if_never_requeued(s, &job);
     else
         job.state = SLURMJOB_UNKNOWN;
     if (job.state == SLURMJOB_RUNNING && job.may_requeue && job.end_time > 0 &&
         job.end_time < INT32_MAX) {
+        s->preempted = job.preempted;
+        s->limit_near = job.end_time - now <= SUBMIT_WARNING_S + LIMITS_EVERY_S;
         wait =
             job.end_time - shepherd_limit_lead(job.end_time - job.start_time, s->slowest_ms) - now;
         s->limit_due = wait <= 0;
@@ -75,9 +80,12 @@ void shepherd_limit_reached(struct shepherd *s)
         if (!s->limit_due)
             return;
     }
+    if (s->disabled > 0) {
+        shepherd_disabled_tell(s, s->preempted ? "preempt" : "timelimit");
+        return; /* the enable looks again */
+    }
     s->limit_due = false;
     s->final = FINAL_TIMELIMIT;
     s->early = true;
-    if (!s->dumping)
-        shepherd_dump(s, "timelimit", true);
+    shepherd_final(s);
 }

@@ -2,6 +2,9 @@
 #include "spank/clerk.h"
 #include "spank/shepherd.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 static int load_job(void *arg, void *result, struct err *err)
 {
     const uint32_t *job = arg;
@@ -28,20 +31,50 @@ enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms)
     return job.state;
 }
 
+struct requeue_work {
+    uint32_t job;
+    enum slurmjob_how how;
+};
+
 static int requeue_job(void *arg, void *result, struct err *err)
 {
-    const uint32_t *job = arg;
+    const struct requeue_work *w = arg;
 
     (void)result;
-    return slurmjob_requeue(*job, false, err);
+    return slurmjob_requeue(w->job, w->how, err);
 }
 
-int shepherd_slurm_requeue(struct shepherd *s, struct err *err)
+int shepherd_slurm_requeue(struct shepherd *s, enum slurmjob_how how, struct err *err)
 {
-    uint32_t job = s->facts.job;
+    struct requeue_work w = {s->facts.job, how};
     int rc = -1;
 
     for (int i = 0; i < 3 && rc < 0; i++)
-        rc = clerk_run(requeue_job, &job, NULL, 0, 5000, err);
+        rc = clerk_run(requeue_job, &w, NULL, 0, 5000, err);
     return rc;
+}
+
+struct note_work {
+    uint32_t job;
+    char text[400];
+};
+
+static int note_job(void *arg, void *result, struct err *err)
+{
+    const struct note_work *w = arg;
+
+    (void)result;
+    return slurmjob_note(w->job, w->text, err);
+}
+
+void shepherd_slurm_note(struct shepherd *s, const char *fmt, ...)
+{
+    struct note_work w = {.job = s->facts.job};
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(w.text, sizeof w.text, fmt, ap);
+    va_end(ap);
+    err_clean(w.text);
+    clerk_run(note_job, &w, NULL, 0, 5000, NULL);
 }

@@ -230,9 +230,8 @@ static int hold_job(void *arg, void *result, struct err *err)
     const struct hold_work *w = arg;
 
     (void)result;
-    slurmjob_comment(w->job, w->text,
-                     NULL); /* best effort: the reason is in stderr and events too */
-    return slurmjob_requeue(w->job, true, err);
+    slurmjob_note(w->job, w->text, NULL); /* best effort: the reason is in stderr and events too */
+    return slurmjob_requeue(w->job, SLURMJOB_SPECIAL, err);
 }
 
 /* Someone must look: the work that is saved is kept, and the job neither starts over nor burns its
@@ -244,9 +243,8 @@ static int hold(struct shepherd *s, const char *why)
     struct err err = {{0}};
     int rc = -1;
 
-    snprintf(text, sizeof text, "checkpoint: %.300s; held: scontrol release %u tries again", why,
-             s->facts.job);
-    shepherd_say("%.350s", text + strlen("checkpoint: "));
+    snprintf(text, sizeof text, "%.300s; held: scontrol release %u tries again", why, s->facts.job);
+    shepherd_say("%.350s", text);
     shepherd_event(s, "held", "", why, NULL);
     for (int i = 0; i < 5 && rc < 0; i++) {
         rc = clerk_run(hold_job, &w, NULL, 0, 20000, &err);
@@ -300,6 +298,7 @@ static int restore(struct shepherd *s)
                          reply.processes, (double)reply.raw_bytes / 1048576.0, reply.total_ms);
             shepherd_event(s, "restored", reply.generation, "", &reply);
             s->restored_pid = (pid_t)reply.pid;
+            memcpy(s->last_generation, reply.generation, sizeof s->last_generation);
             shepherd_place_restore(s, reply.generation);
             return 0;
         }

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* slurm_requeue()'s first argument, and the opaque parts of the job record, differ between
  * releases: nothing outside this file sees them. */
@@ -56,30 +58,63 @@ int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
         out->may_requeue = j->requeue != 0;
         out->start_time = (int64_t)j->start_time;
         out->end_time = (int64_t)j->end_time;
+        out->preempted = j->preempt_time != 0 && j->preempt_time >= j->start_time;
     }
     slurm_free_job_info_msg(msg);
     return 0;
 }
 
-int slurmjob_requeue(uint32_t job, bool hold, struct err *err)
+int slurmjob_requeue(uint32_t job, enum slurmjob_how how, struct err *err)
 {
+    static const uint32_t flags[] = {
+        [SLURMJOB_AGAIN] = 0,
+        [SLURMJOB_HELD] = JOB_REQUEUE_HOLD,
+        [SLURMJOB_SPECIAL] = JOB_SPECIAL_EXIT | JOB_REQUEUE_HOLD,
+    };
+
     slurm_init(NULL);
-    if (slurm_requeue(job, hold ? JOB_SPECIAL_EXIT | JOB_REQUEUE_HOLD : 0) != SLURM_SUCCESS)
-        return fail(hold ? "cannot requeue and hold" : "cannot requeue", job, err);
+    if (slurm_requeue(job, flags[how]) != SLURM_SUCCESS)
+        return fail(how == SLURMJOB_AGAIN ? "cannot requeue" : "cannot requeue and hold", job, err);
     return 0;
 }
 
-int slurmjob_comment(uint32_t job, const char *text, struct err *err)
+/* The user's part of the comment: everything before our note. */
+static void keep_comment(uint32_t job, char *out, size_t size)
+{
+    job_info_msg_t *msg = NULL;
+    char *note;
+
+    *out = '\0';
+    if (slurm_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
+        return;
+    for (uint32_t i = 0; i < msg->record_count; i++)
+        if (msg->job_array[i].job_id == job && msg->job_array[i].comment)
+            snprintf(out, size, "%s", msg->job_array[i].comment);
+    slurm_free_job_info_msg(msg);
+    note = strstr(out, SLURMJOB_NOTE);
+    if (note)
+        *note = '\0';
+    while (*out && out[strlen(out) - 1] == ' ')
+        out[strlen(out) - 1] = '\0';
+}
+
+int slurmjob_note(uint32_t job, const char *text, struct err *err)
 {
     job_desc_msg_t desc;
-    char copy[512];
+    char own[1024], all[2048], when[32] = "";
+    struct timespec now;
+    struct tm tm;
 
     slurm_init(NULL);
+    keep_comment(job, own, sizeof own);
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (gmtime_r(&now.tv_sec, &tm))
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(all, sizeof all, "%s%s" SLURMJOB_NOTE "%s.%03ldZ: %.400s]", own, *own ? " " : "", when,
+             now.tv_nsec / 1000000, text);
     slurm_init_job_desc_msg(&desc);
-    strncpy(copy, text, sizeof copy - 1);
-    copy[sizeof copy - 1] = '\0';
     desc.job_id = job;
-    desc.comment = copy;
+    desc.comment = all;
     if (slurm_update_job(&desc) != SLURM_SUCCESS)
         return fail("cannot set the comment of", job, err);
     return 0;

@@ -26,15 +26,22 @@ struct slurmjob {
     uint32_t restart_count;
     bool may_requeue;
     int64_t start_time;
-    int64_t end_time; /* time limit, seconds since the epoch; 0: none */
+    int64_t end_time; /* time limit, seconds since the epoch; 0: none.  Of a preempted job, of its grace time */
+    bool preempted;
 };
 
 int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err);
 
-/* Requeue; `hold`: in state SpecialExit, held, so that someone looks at it. */
-int slurmjob_requeue(uint32_t job, bool hold, struct err *err);
+enum slurmjob_how {
+    SLURMJOB_AGAIN,   /* requeue */
+    SLURMJOB_HELD,    /* and hold it */
+    SLURMJOB_SPECIAL, /* and hold it in state SpecialExit, so that someone looks at it */
+};
+int slurmjob_requeue(uint32_t job, enum slurmjob_how how, struct err *err);
 
-/* Replace the job's comment, which the owner and operators see in scontrol and squeue. */
-int slurmjob_comment(uint32_t job, const char *text, struct err *err);
+/* Put "[checkpoint TIME: TEXT]" at the end of the job's comment, which the owner and operators see in
+ * scontrol and squeue, in place of the one before; what else is there stays. TIME has milliseconds, in UTC. */
+#define SLURMJOB_NOTE "[checkpoint "
+int slurmjob_note(uint32_t job, const char *text, struct err *err);
 
 #endif

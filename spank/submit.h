@@ -11,6 +11,11 @@
 
 #include <stdbool.h>
 
+/* Where the site has Slurm tell jobs of a preemption (SlurmctldParameters=preempt_send_user_signal), the batch task
+ * of a job with checkpoints gets SIGURG so many seconds before its limit, and when a grace time begins: unless the
+ * user has asked for a signal of his own. */
+#define SUBMIT_WARNING_S 120
+
 /* Before options are parsed: SBATCH_CHECKPOINT(_DIR) (srun: SLURM_CHECKPOINT(_DIR)) become the
  * options, and the output files of a job that asks on its command line are opened for appending, so
  * that a restart does not truncate them. Nothing is changed for a job that does not ask. */

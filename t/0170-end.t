@@ -174,7 +174,7 @@ all_damaged() {
     ok "all damaged: the job is held" wait_held_by_us "$job"
     ok "all damaged: with SpecialExit" wait_state "$job" SPECIAL_EXIT 20
     like "all damaged: the reason is in its stderr" "$(out "$job")" '^checkpoint: .*pages.*held: scontrol release'
-    like "all damaged: and its comment" "$(show "$job")" 'Comment=checkpoint: .*pages'
+    like "all damaged: and its comment" "$(show "$job")" 'Comment=\[checkpoint .*Z: .*pages.*held'
     like "all damaged: and scheckpoint error" "$(run scheckpoint error "$job" 2>&1)" 'pages'
     is "all damaged: each is named once" "$(out "$job" | grep -ac 'cannot restore gen-')" 2
     is "all damaged: it did not start over" "$(out "$job" | grep -c '^start')" 1

@@ -18,7 +18,7 @@ task=$3/$SLURM_CLUSTER_NAME.$SLURM_JOB_ID.0123456789abcdef/batch
 mkdir -p -m 700 "$3" "$task/request" "$task/answer"
 chmod 700 "${task%/batch}" "$task"/*
 put() {
-    printf '{"id":"%s","verb":"create","state":"%s","generation":"%s","pause_us":45000,"raw_bytes":1073741824,"stored_bytes":12345678,"total_ms":2300,"text":"%s"}' \
+    printf '{"id":"%s","verb":"create","state":"%s","generation":"%s","pause_us":45000,"raw_bytes":1073741824,"stored_bytes":12345678,"total_ms":2300,"disabled":0,"text":"%s"}' \
         "$id" "$1" "$2" "$3" >"$task/answer/.$id"
     mv "$task/answer/.$id" "$task/answer/$id.json"
 }
@@ -159,10 +159,18 @@ dies() {
 }
 
 arrays() {
-    local job
+    local job said
     job=$(submit --mem=50 --array=1-2 --output="$HOME_DIR/array.%a" -- "$fake" 0 "done" "$SCRATCH")
     ok "both tasks of an array start" wait_until 60 both_ready
-    like "an array as a whole is no job" "$(sc create "$job")" "is an array: name one task"
+    said=$(sc create "$job")
+    is "an array means all its tasks" "$(grep -c '^job [0-9]*: gen-0000-000001' <<<"$said")" 2
+    is "as JSON a list" "$(run scheckpoint create --json "$job" | jq -c '[.jobs[].state]')" '["done","done"]'
+    is "so are two arguments" "$(run scheckpoint create --json "${job}_1" "${job}_2" 2>/dev/null | jq -c '[.jobs[].state]')" \
+        '["done","done"]'
+    said=$(run scheckpoint create --json "${job}_1" 4242 2>/dev/null)
+    is "one that is not known spoils the status" "$?" 3
+    is "but not the other one" "$(jq -c '[.jobs[].state] | sort' <<<"$said")" '["done","refused"]'
+    like "nothing is asked when one is no job id" "$(sc create "${job}_1" x)" '^status 2$'
     like "a task of an array" "$(sc create "${job}_1")" 'gen-0000-000001'
     like "another one" "$(sc create "${job}_2")" 'gen-0000-000001'
     like "one that it does not have" "$(sc create "${job}_3")" '^status 3$'
@@ -179,8 +187,11 @@ others() {
     like "another user is refused" "$(run_as ckptest2 scheckpoint create "$job" 2>&1; echo "status $?")" \
         'neither yours'
     is "nobody rang" "$(out "$job" | grep -c rang)" 0
-    like "root only rings" "$(run_root scheckpoint create "$job" 2>&1)" "verdict is in its standard error"
+    like "root only rings" "$(run_root scheckpoint create --no-wait "$job" 2>&1)" "verdict will be in its comment"
     ok "the job heard it" wait_out "$job" 'rang no' 10
+    like "a job that does not answer root, as one without checkpoints would" "$(run_root scheckpoint create "$job" 2>&1
+        echo "status $?")" 'does not answer: was it submitted with --checkpoint'
+    like "root disables nothing" "$(run_root scheckpoint disable "$job" 2>&1; echo "status $?")" '^status 3$'
     like "root does not list" "$(run_root scheckpoint list "$job" 2>&1; echo "status $?")" 'only a job.s owner'
     like "nor look for errors" "$(run_root scheckpoint error "$job" 2>&1; echo "status $?")" '^status 3$'
     run_root strace -f -e trace=open,openat,openat2,chdir -o "$TEST_TMP/strace" \

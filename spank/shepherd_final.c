@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/io.h"
+#include "spank/shepherd.h"
+#include "spank/tree.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+bool shepherd_none_last(struct shepherd *s)
+{
+    static bool said;
+
+    if (strcmp(s->facts.proctrack, "linuxproc") != 0)
+        return false;
+    if (!said)
+        shepherd_say(
+            "no last checkpoint: under proctrack/linuxproc the whole job gets SIGTERM at once; "
+            "the newest earlier generation counts");
+    said = true;
+    return true;
+}
+
+static const char *reason(const struct shepherd *s)
+{
+    switch (s->final) {
+    case FINAL_TIMELIMIT:
+        return s->preempted ? "preempt" : "timelimit";
+    case FINAL_VACATE:
+        return "vacate";
+    default:
+        return "requeue";
+    }
+}
+
+void shepherd_final(struct shepherd *s)
+{
+    if (s->dumping)
+        return; /* when it is done, the last one follows */
+    if (s->disabled > 0)
+        shepherd_disabled_tell(s, reason(s));
+    else
+        shepherd_dump(s, reason(s), true);
+}
+
+/* Under private isolation the end of the namespace's init ends everything in it at one blow; the
+ * init, our keeper, ends when its socket closes. */
+static void kill_stopped(struct shepherd *s)
+{
+    struct pollfd gone = {.fd = s->rootfd, .events = POLLIN};
+
+    if (s->facts.isolation == ISOLATION_HOST) {
+        tree_kill(s->root ? s->root : s->restored_pid);
+        return;
+    }
+    io_close(&s->keeper);
+    if (poll(&gone, 1, 5000) <= 0)
+        syscall(SYS_pidfd_send_signal, s->rootfd, SIGKILL, NULL, 0);
+}
+
+/* Slurm does not requeue at its limit, nor for us. */
+static int requeue(struct shepherd *s, struct err *err)
+{
+    enum slurmjob_how how = s->final == FINAL_VACATE ? SLURMJOB_HELD : SLURMJOB_AGAIN;
+
+    if (s->requeued)
+        return 0;
+    if (shepherd_slurm_requeue(s, how, err) < 0)
+        return -1;
+    s->requeued = true;
+    shepherd_event(s, "requeue", "",
+                   s->final != FINAL_TIMELIMIT ? "asked for"
+                   : s->preempted              ? "for preemption"
+                                               : "at the time limit",
+                   NULL);
+    return 0;
+}
+
+bool shepherd_final_saved(struct shepherd *s, const struct proto_reply *r)
+{
+    bool asked = s->final == FINAL_ASKED || s->final == FINAL_VACATE;
+    struct err err = {{0}};
+    char text[500];
+
+    if ((asked || s->final == FINAL_TIMELIMIT) && requeue(s, &err) < 0) {
+        if (asked && s->early) {
+            snprintf(text, sizeof text, SAVED_ONLY "cannot be requeued: %.400s", err.text);
+            shepherd_say("%s", text);
+            s->final = FINAL_NONE;
+            s->early = false;
+            shepherd_requests_answer(s, r, "failed", text);
+            return false;
+        }
+        shepherd_say("cannot requeue the job: %s; scontrol requeue %u continues it", err.text,
+                     s->facts.job);
+    }
+    shepherd_requests_answer(s, r, "done", r->text);
+    kill_stopped(s);
+    s->ended = true;
+    s->status = SIGTERM; /* as a wait status: killed by SIGTERM */
+    return true;
+}
+
+/* The limit is there and nothing can be saved any more: what was saved before is not given up for that. */
+static void requeue_to_earlier(struct shepherd *s)
+{
+    struct err err = {{0}};
+
+    if (s->requeued || !s->last_generation[0])
+        return;
+    if (requeue(s, &err) < 0)
+        shepherd_say("cannot requeue the job at its time limit: %s", err.text);
+    else
+        shepherd_say("requeued at the time limit: without a last checkpoint it goes on from %s",
+                     s->last_generation);
+}
+
+void shepherd_final_failed(struct shepherd *s)
+{
+    /* Before the limit Slurm's own SIGTERM gives a second chance; what was asked for by a verb fails. */
+    if (!s->early) {
+        if (s->final == FINAL_TIMELIMIT)
+            requeue_to_earlier(s);
+        shepherd_forward(s, SIGTERM);
+    }
+    s->final = FINAL_NONE;
+    s->early = false;
+}
+
+/* SIGTERM came while the last checkpoint is being made, or waits to be. */
+static void terminate_again(struct shepherd *s, enum slurmjob_state state)
+{
+    switch (state) {
+    case SLURMJOB_RUNNING: /* the user's own scancel --signal=TERM */
+        shepherd_forward(s, SIGTERM);
+        return;
+    case SLURMJOB_CANCELLED:
+    case SLURMJOB_ENDED: /* not to be requeued by us */
+        s->final = FINAL_CANCELLED;
+        break;
+    case SLURMJOB_REQUEUED:
+        if (s->final != FINAL_VACATE)
+            s->final = FINAL_REQUEUE;
+        break;
+    default:
+        break;
+    }
+    s->early = false;
+    if (!s->dumping && s->final == FINAL_CANCELLED)
+        shepherd_final_failed(s);
+}
+
+/* SIGTERM is all that Slurm says; slurmctld knows why. */
+void shepherd_terminate(struct shepherd *s)
+{
+    enum slurmjob_state state = shepherd_ask_slurm(s, 1000);
+
+    if (s->final != FINAL_NONE) {
+        terminate_again(s, state);
+        return;
+    }
+    switch (state) {
+    case SLURMJOB_RUNNING: /* the user's own scancel --signal=TERM */
+    case SLURMJOB_CANCELLED:
+    case SLURMJOB_ENDED:
+        shepherd_forward(s, SIGTERM);
+        return;
+    case SLURMJOB_REQUEUED:
+        s->final = FINAL_REQUEUE;
+        break;
+    case SLURMJOB_TIMEOUT:
+        s->final = FINAL_TIMELIMIT;
+        break;
+    default:
+        s->final = FINAL_UNKNOWN;
+        break;
+    }
+    s->early = false;
+    if (shepherd_none_last(s) || (s->final == FINAL_UNKNOWN && s->disabled > 0)) {
+        shepherd_final_failed(s);
+        return;
+    }
+    if (s->final == FINAL_UNKNOWN && !s->dumping)
+        shepherd_dump(s, "terminate", false);
+    else if (s->final != FINAL_UNKNOWN)
+        shepherd_final(s);
+    /* It may stay disabled until SIGKILL. */
+    if (s->final == FINAL_TIMELIMIT && s->disabled > 0)
+        requeue_to_earlier(s);
+}
