@@ -17,7 +17,7 @@
 #define LINE_MAX_BYTES 4096
 
 static const char *const names[] = {
-    "started", "checkpoint", "checkpoint-failed", "restored", "restore-failed", "scratch",
+    "started", "checkpoint", "checkpoint-failed", "restored", "restore-failed", "scratch", "rerun",
     "requeue", "ended",      "cancelled",         "held",     "note",           "skipped",
 };
 

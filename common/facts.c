@@ -37,6 +37,8 @@ static const struct row rows[] = {
     ROW(array_job, NUM32, 0, UINT32_MAX),
     ROW(array_task, NUM32, 0, UINT32_MAX),
     ROW(task, NAME, 0, 0),
+    ROW(step, NUM32, 0, UINT32_MAX),
+    ROW(ntasks, NUM32, 0, UINT32_MAX),
     ROW(nonce, NONCE, 0, 0),
     ROW(epoch, NUM32, 0, 9999),
     ROW(uid, NUM32, 1, UINT32_MAX - 1),

@@ -31,9 +31,11 @@ struct facts {
     uint32_t job;       /* Slurm job id; of an array task its own raw id */
     uint32_t array_job; /* 0: not an array */
     uint32_t array_task;
-    char task[32];  /* name of the task's own directory: "batch" */
-    char nonce[17]; /* (user) 16 hex digits chosen at submission; part of the key */
-    uint32_t epoch; /* restart count as the root prolog was told it */
+    char task[64];   /* name of the task's own directory: "batch", "step-KEY.TASKID" (KEY: user) */
+    uint32_t step;   /* Slurm's step id; of the batch script Slurm's own number for it */
+    uint32_t ntasks; /* of the step */
+    char nonce[17];  /* (user) 16 hex digits chosen at submission; part of the key */
+    uint32_t epoch;  /* restart count as the root prolog was told it */
     uid_t uid;
     gid_t gid;
     char user[64];

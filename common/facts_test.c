@@ -29,6 +29,8 @@ static struct facts good(void)
     snprintf(f.node, sizeof f.node, "n1");
     f.job = 42;
     snprintf(f.task, sizeof f.task, "batch");
+    f.step = 0xfffffffbu;
+    f.ntasks = 1;
     snprintf(f.nonce, sizeof f.nonce, "0123456789abcdef");
     f.epoch = 3;
     f.uid = 1000;

@@ -75,7 +75,7 @@ int gendir_remove(int taskfd, struct gendir_id id, bool partial, struct err *err
  * the number removed. */
 int gendir_prune(int taskfd, unsigned keep, struct gendir_id last_good, struct err *err);
 
-/* The job ended well: remove all generations and partials of f->task, the copies, request/, answer/, log/,
+/* The job ended well: remove all generations and partials of f->task (and, if that is "batch", of all steps), the copies, request/, answer/, log/,
  * events*, the task's directory, and the job's unless another task has something in it.  Only names that this
  * project makes are unlinked; anything else stays, with the directories above it: -1 with a text. */
 int gendir_remove_job(const struct facts *f, struct err *err);

@@ -14,8 +14,11 @@
 #include <unistd.h>
 
 /* What lies in a task directory beside generations: plain files, and directories of plain files. */
-static const char *const files[] = {"script",    "script.tmp",     "ckpt-init",    "ckpt-init.tmp",
-                                    EVENTS_FILE, EVENTS_FILE ".1", PLACEMENT_NEXT, PLACEMENT_NOW};
+static const char *const files[] = {
+    "script",     "script.tmp", "ckpt-init", "ckpt-init.tmp", EVENTS_FILE,       EVENTS_FILE ".1",
+    "stdin",      "stdout",     "stderr",    "input",         "input.tmp",       "exit",
+    "exit.tmp",   "live",       "live.tmp",  "environment",   "environment.tmp", PLACEMENT_NEXT,
+    PLACEMENT_NOW};
 static const char *const dirs[] = {REQUEST_DIR, ANSWER_DIR, "log"};
 
 static int empty_dir(int dirfd, const char *name, uid_t uid)
@@ -75,6 +78,38 @@ static int remove_task(int jobfd, const char *name, uid_t uid, struct err *err)
     return rc;
 }
 
+/* With the batch script's go its steps': what they had done has no meaning without it. */
+static int remove_steps(int jobfd, uid_t uid, struct err *err)
+{
+    DIR *d = beneath_list(jobfd, err);
+    struct dirent *e;
+    int rc = 0;
+
+    if (!d)
+        return -1;
+    while ((e = readdir(d)))
+        if (strncmp(e->d_name, "step-", 5) == 0 &&
+            remove_task(jobfd, e->d_name, uid, rc ? NULL : err) < 0)
+            rc = -1;
+    beneath_end(d);
+    if (empty_dir(jobfd, "steps", uid) < 0 && rc == 0)
+        rc = err_sys(err, "cannot remove steps");
+    return rc;
+}
+
+static bool only_steps(int jobfd)
+{
+    DIR *d = beneath_list(jobfd, NULL);
+    struct dirent *e;
+    bool only = d != NULL;
+
+    while (only && (e = readdir(d)))
+        only = *e->d_name == '.' || strcmp(e->d_name, "steps") == 0;
+    if (d)
+        beneath_end(d);
+    return only;
+}
+
 int gendir_remove_job(const struct facts *f, struct err *err)
 {
     char job[160];
@@ -90,6 +125,10 @@ int gendir_remove_job(const struct facts *f, struct err *err)
         return -1;
     jobfd = beneath_open_dir(basefd, job, f->uid, err);
     rc = jobfd < 0 ? -1 : remove_task(jobfd, f->task, f->uid, err);
+    if (rc == 0 && strcmp(f->task, "batch") == 0)
+        rc = remove_steps(jobfd, f->uid, err);
+    else if (rc == 0 && only_steps(jobfd)) /* the last of an allocation without a batch script */
+        (void)empty_dir(jobfd, "steps", f->uid);
     io_close(&jobfd);
     /* Other tasks of the job may have theirs there still. */
     if (rc == 0 && unlinkat(basefd, job, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY && errno != EEXIST)

@@ -39,7 +39,7 @@ struct manifest {
     /* the key: must equal the reader's facts */
     char cluster[64];
     uint32_t job;
-    char task[32];
+    char task[64];
     char nonce[17];
     uint32_t uid;
     uint32_t epoch;

@@ -29,7 +29,7 @@ static bool one_of(const char *s, const char *const *list)
     return false;
 }
 
-static const char *const verbs[] = {"create", "vacate", "requeue", "disable", "enable", NULL};
+static const char *const verbs[] = {"create", "vacate", "requeue", "disable", "enable", "stop", NULL};
 static const char *const states[] = {"running", "done", "failed", "refused", NULL};
 
 static bool id_ok(const char *id)

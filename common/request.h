@@ -7,7 +7,7 @@
  * writes answer/ID.json, again with rename, first with state "running" where it takes time, at the end "done", "failed" or
  * "refused" (it was not tried).
  *
- * request: {"id": "...", "verb": "create"|"vacate"|"requeue"|"disable"|"enable", "time": "RFC 3339"}
+ * request: {"id": "...", "verb": "create"|"vacate"|"requeue"|"disable"|"enable"|"stop", "time": "RFC 3339"}
  * answer:  {"id", "verb", "state": "running"|"done"|"failed"|"refused", "generation": "gen-...", "pause_us",
  *           "raw_bytes", "stored_bytes", "total_ms", "disabled": how often more than enabled, "text": one line}
  */

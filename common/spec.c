@@ -12,6 +12,7 @@ const char spec_help[] =
     "a time between checkpoints (minutes, minutes:seconds, hours:minutes:seconds, days-hours, "
     "days-hours:minutes, days-hours:minutes:seconds), and, separated by commas, interval=TIME (0: "
     "none by the clock), keep=1..100, compress=none|lz4|zstd|zstd:1..19, isolation=private|host, "
+    "name=NAME (of a step), "
     "files=PATH[:PATH...], files-limit=SIZE, files-over=refuse|warn, inputs=refuse|warn";
 
 /* Digits to a number, which they must be from first to last; *p stands behind them afterwards. */
@@ -197,6 +198,18 @@ static bool set_inputs(struct spec *s, const char *value)
     return spec_parse_choice(value, &s->inputs);
 }
 
+static bool set_name(struct spec *s, const char *value)
+{
+    size_t n = strlen(value);
+
+    s->has_name = true;
+    if (n < 1 || n >= sizeof s->name ||
+        strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != n)
+        return false;
+    memcpy(s->name, value, n + 1);
+    return true;
+}
+
 static const struct row {
     const char *key;
     const char *allowed;
@@ -209,6 +222,7 @@ static const struct row {
     {"compress", "none, lz4, zstd or zstd:1..19", set_compress,
      offsetof(struct spec, has_compress)},
     {"isolation", "private or host", set_isolation, offsetof(struct spec, has_isolation)},
+    {"name", "1 to 24 letters, digits and _", set_name, offsetof(struct spec, has_name)},
     {"files", "a path, or several with ':' between them, without '..'", set_files,
      offsetof(struct spec, has_files)},
     {"files-limit", "a number of bytes, with K, M, G or T if wanted", set_files_limit,

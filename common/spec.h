@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 struct spec {
-    bool has_interval, has_keep, has_compress, has_isolation;
+    bool has_interval, has_keep, has_compress, has_isolation, has_name;
     uint32_t interval; /* seconds */
     uint32_t keep;
     enum facts_compress compress;
@@ -28,6 +28,7 @@ struct spec {
     char files[FACTS_FILES_MAX];
     uint64_t files_limit;
     enum facts_choice files_over, inputs;
+    char name[25]; /* of a step: [A-Za-z0-9_]{1,24}, "" none */
 };
 
 /* Parse; NULL, "" and "(null)" are the bare option.  On failure *err says what is wrong and what is

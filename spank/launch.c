@@ -182,8 +182,8 @@ int launch_start(spank_t sp, struct err *err)
     saved = errno;
     if (rc == 0) /* for the auditor: slurmd's log, or syslog as the site has it */
         slurm_info(
-            "checkpoint: CAP_CHECKPOINT_RESTORE to the keeper of job %u, uid %u, isolation=%s",
-            launch.facts.job, (unsigned)launch.facts.uid,
+            "checkpoint: CAP_CHECKPOINT_RESTORE to the keeper of job %u %s, uid %u, isolation=%s",
+            launch.facts.job, launch.facts.task, (unsigned)launch.facts.uid,
             launch.facts.isolation == ISOLATION_PRIVATE ? "private" : "host");
     launch_clear_bit();
     io_close(&go[0]);
@@ -205,16 +205,17 @@ int launch_start(spank_t sp, struct err *err)
 int launch_hold(spank_t sp, const struct conf *conf, const struct policy_task *task,
                 const char *why, struct err *err)
 {
-    char program[PATH_MAX + 16], cluster[64] = "", dir[PATH_MAX];
+    char program[PATH_MAX + 16], cluster[64] = "", dir[PATH_MAX], name[64];
 
     snprintf(program, sizeof program, "%s/shepherd", conf->helper_dir);
     if (access(program, X_OK) < 0)
         return err_sys(err, "%s", program);
     spank_getenv(sp, "SLURM_CLUSTER_NAME", cluster, sizeof cluster);
-    if (policy_dir(conf, task, cluster, dir, err) < 0)
+    if (policy_dir(conf, task, cluster, dir, err) < 0 || policy_task_name(task, name, err) < 0)
         return -1;
     if (spank_setenv(sp, LAUNCH_ENV_HOLD, why, 1) != ESPANK_SUCCESS ||
-        spank_setenv(sp, LAUNCH_ENV_DIR, dir, 1) != ESPANK_SUCCESS) {
+        spank_setenv(sp, LAUNCH_ENV_DIR, dir, 1) != ESPANK_SUCCESS ||
+        spank_setenv(sp, LAUNCH_ENV_TASK, name, 1) != ESPANK_SUCCESS) {
         errno = EINVAL;
         return err_set(err, "cannot set the shepherd's environment");
     }

@@ -13,4 +13,6 @@
     "CHECKPOINT_HOLD"                    /* why a restarted job cannot be restored here; with it: */
 #define LAUNCH_ENV_DIR "CHECKPOINT_BASE" /* expanded base directory of the job's checkpoints */
 
+#define LAUNCH_ENV_TASK "CHECKPOINT_TASK" /* with HOLD too: the name of the task's directory */
+
 #endif

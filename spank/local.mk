@@ -2,7 +2,7 @@ slurmplugin_LTLIBRARIES += checkpoint.la
 checkpoint_la_SOURCES = \
 	spank/plugin.c spank/launch.c spank/launch.h spank/launch_env.h spank/nsroot.c spank/nsroot.h \
 	spank/policy.c spank/policy.h spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
-	spank/submit.c spank/submit.h
+	spank/srun.c spank/srun.h spank/submit.c spank/submit.h
 checkpoint_la_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 # Slurm loads plugins into one name space: only its callbacks are visible, and libslurm is never linked.
 checkpoint_la_CFLAGS = $(AM_CFLAGS) $(CAP_CFLAGS)
@@ -10,7 +10,7 @@ checkpoint_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex '^(slurm_spank_.*|plugin_.*|spank_plugin)'
 checkpoint_la_LIBADD = libhelper.la $(CAP_LIBS) -ldl
 
-helper_PROGRAMS += keeper shepherd ckpt-init
+helper_PROGRAMS += keeper shepherd ckpt-init step-claim
 keeper_SOURCES = spank/keeper.c spank/keeper.h spank/keeper_run.c spank/tree.c spank/tree.h
 keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 
@@ -18,7 +18,12 @@ shepherd_SOURCES = \
 	spank/shepherd.c spank/shepherd.h spank/shepherd_dump.c spank/shepherd_files.c spank/shepherd_final.c \
 	spank/shepherd_limit.c spank/shepherd_request.c \
 	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
+	spank/relay.c spank/relay.h spank/shepherd_script.c spank/shepherd_step.c spank/steps.c \
+	spank/steps.h spank/steps_task.c \
 	spank/placing.c spank/placing.h spank/shepherd_place.c spank/topo.c spank/topo.h spank/tree.c spank/tree.h
+step_claim_SOURCES = spank/step-claim.c spank/steps.c spank/steps.h spank/steps_task.c
+step_claim_LDADD = libimage.la libcommon.la
+
 shepherd_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 shepherd_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
 shepherd_LDADD = libimage.la libcommon.la $(SLURM_LIBS) $(HWLOC_LIBS)

@@ -8,6 +8,7 @@
  */
 #include "common/conf.h"
 #include "spank/launch.h"
+#include "spank/srun.h"
 #include "spank/state.h"
 #include "spank/submit.h"
 
@@ -60,6 +61,10 @@ static int option_checkpoint(int val, const char *value, int remote)
     /* A bare option is NULL here, "" in a batch step and "(null)" in an inner srun. */
     if (value && strcmp(value, "(null)") == 0)
         value = "";
+    if (value && strcmp(value, "off") == 0) { /* after an option of the environment's */
+        options.asked = false;
+        return 0;
+    }
     if (!remote && spec_parse(value, &s, &err) < 0) {
         slurm_error("--checkpoint: %s", err.text);
         return -1;
@@ -110,28 +115,24 @@ static void refuse(const struct err *err)
     exit(1);
 }
 
-static void submit(spank_t sp, const char *path)
+static struct conf *load_conf(const char *path)
 {
     struct err err = {{0}};
-    struct conf *conf;
-    char nonce[17];
-    bool asked;
+    struct conf *conf = malloc(sizeof *conf);
 
-    if (submit_is_salloc(&asked)) {
-        err_set(&err,
-                "salloc --checkpoint is not supported: a batch script's own processes are what "
-                "is checkpointed; use sbatch --checkpoint");
-        if (asked)
-            refuse(&err);
-        return;
-    }
-    conf = malloc(sizeof *conf);
-    if (!conf) {
+    if (!conf)
         err_sys(&err, "no memory");
+    if (!conf || conf_load(path, conf, &err) < 0)
         refuse(&err);
-    }
-    if (conf_load(path, conf, &err) < 0 ||
-        submit_check(conf, options.spec, options.dir, &err) < 0 || submit_nonce(nonce, &err) < 0)
+    return conf;
+}
+
+static void set_nonce(spank_t sp)
+{
+    struct err err = {{0}};
+    char nonce[17];
+
+    if (submit_nonce(nonce, &err) < 0)
         refuse(&err);
     if (spank_job_control_setenv(sp, NONCE_ENV, nonce, 1) != ESPANK_SUCCESS) {
         err_set(&err, "Slurm does not take the job's key");
@@ -139,21 +140,92 @@ static void submit(spank_t sp, const char *path)
     }
     /* Of the job that this one is submitted from; run_without() would take it for this one's. */
     unsetenv("SLURM_RESTART_COUNT");
+}
+
+/* sbatch and salloc */
+static void submit(spank_t sp, const char *path)
+{
+    enum submit_kind kind = submit_kind();
+    struct err err = {{0}};
+    struct conf *conf;
+
+    /* salloc inside a job with checkpoints inherits the option by the environment. */
+    if (kind == SUBMIT_SALLOC && !submit_on_command_line())
+        return;
+    conf = load_conf(path);
+    if (submit_check(conf, options.spec, options.dir, kind, &err) < 0)
+        refuse(&err);
+    set_nonce(sp);
     free(conf);
 }
 
-static void srun_notice(void)
+/* A step that was not asked for on its own command line runs without checkpoints when there can be none. */
+static void srun_without(const struct err *err)
 {
-    if (getenv("SLURM_JOB_ID")) {
-        slurm_info(
-            "checkpoint: the tasks of srun steps are not checkpointed; what the batch script runs "
-            "itself is, while no step of it is running");
+    if (submit_on_command_line())
+        refuse(err);
+    slurm_info("checkpoint: the tasks of this step are not checkpointed: %s", err->text);
+}
+
+static void srun_inside(const struct conf *conf, const struct spec *s)
+{
+    enum srun_verdict verdict;
+    struct err err = {{0}};
+    char key[64];
+    int code;
+
+    if (srun_claim(conf, options.dir, s->name, &verdict, key, &code, &err) < 0) {
+        srun_without(&err);
         return;
     }
-    slurm_error(
-        "checkpoint: srun --checkpoint outside a batch job is not supported: the batch script's "
-        "own processes are what is checkpointed; use sbatch --checkpoint");
-    exit(1);
+    if (verdict == SRUN_DONE) {
+        slurm_info("checkpoint: this step ended with exit code %d before the job was requeued: it "
+                   "is not run again",
+                   code);
+        exit(code);
+    }
+    srun_export(key);
+}
+
+static void srun_alone(spank_t sp, const struct conf *conf, const struct spec *s)
+{
+    struct err err = {{0}};
+    char word[17], key[64], *command = srun_command(word);
+
+    if (!command)
+        err_sys(&err, "srun's own command line");
+    if (!command || submit_check(conf, options.spec, options.dir, SUBMIT_SRUN, &err) < 0)
+        refuse(&err);
+    free(command);
+    set_nonce(sp);
+    snprintf(key, sizeof key, "%s-0", s->name[0] ? s->name : word);
+    srun_export(key);
+}
+
+/* Called for each component of a heterogeneous step: all have one key. */
+static void srun_step(spank_t sp, const char *path)
+{
+    static bool done;
+    struct err err = {{0}};
+    struct conf *conf;
+    struct spec s;
+
+    if (done)
+        return;
+    done = true;
+    srun_export(NULL);
+    if (srun_possible(&err) < 0) {
+        srun_without(&err);
+        return;
+    }
+    conf = load_conf(path);
+    if (spec_parse(options.spec, &s, &err) < 0)
+        refuse(&err);
+    if (srun_where() == SRUN_INSIDE)
+        srun_inside(conf, &s);
+    else
+        srun_alone(sp, conf, &s);
+    free(conf);
 }
 
 static struct {
@@ -182,7 +254,7 @@ int slurm_spank_init_post_opt(spank_t sp, int ac, char **av)
     if (context == S_CTX_ALLOCATOR && options.asked)
         submit(sp, conf_path(ac, av));
     if (context == S_CTX_LOCAL && options.asked)
-        srun_notice();
+        srun_step(sp, conf_path(ac, av));
     if (context == S_CTX_ALLOCATOR || context == S_CTX_LOCAL)
         submit_finish();
     if (context == S_CTX_REMOTE && options.asked)
@@ -244,16 +316,17 @@ int slurm_spank_job_prolog(spank_t sp, int ac, char **av)
 
 int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
 {
+    const char *node = getenv("SLURMD_NODENAME");
     struct err err = {{0}};
     struct conf *conf;
     uint32_t job;
 
     (void)sp;
-    if (!getenv("SPANK_" NONCE_ENV) || !environment_number("SLURM_JOB_ID", &job))
+    if (!node || !getenv("SPANK_" NONCE_ENV) || !environment_number("SLURM_JOB_ID", &job))
         return ESPANK_SUCCESS;
     conf = malloc(sizeof *conf);
     if (!conf || conf_load(conf_path(ac, av), conf, &err) < 0 ||
-        state_close(conf->state_dir, job, &err) < 0)
+        state_close(conf->state_dir, job, node, &err) < 0)
         slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
     free(conf);
     return ESPANK_SUCCESS;
@@ -265,12 +338,21 @@ int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
 static struct err launch_error;
 static bool launch_failed;
 
-static bool is_batch_task(spank_t sp)
+static char step_key[64];
+
+/* The batch script, or a task of a step of srun's; not what Slurm calls the extern and interactive steps.  A step
+ * whose srun found that it cannot be checkpointed has no key. */
+static bool is_our_task(spank_t sp)
 {
     uint32_t step = 0;
 
-    return options.asked && spank_context() == S_CTX_REMOTE &&
-           spank_get_item(sp, S_JOB_STEPID, &step) == ESPANK_SUCCESS && step == SLURM_BATCH_SCRIPT;
+    if (!options.asked || spank_context() != S_CTX_REMOTE ||
+        spank_get_item(sp, S_JOB_STEPID, &step) != ESPANK_SUCCESS)
+        return false;
+    if (step == SLURM_BATCH_SCRIPT)
+        return true;
+    return step < SLURM_MAX_NORMAL_STEP_ID &&
+           spank_getenv(sp, SRUN_KEY_ENV, step_key, sizeof step_key) == ESPANK_SUCCESS;
 }
 
 static void stop_if_unrecoverable(void)
@@ -284,8 +366,20 @@ static void stop_if_unrecoverable(void)
 
 static void describe_task(spank_t sp, struct policy_task *task)
 {
-    *task = (struct policy_task){
-        .user = user.name, .home = user.home, .spec = options.spec, .dir = options.dir};
+    const char *node = getenv("SLURMD_NODENAME"); /* slurmstepd's own, not the task's */
+
+    *task = (struct policy_task){.user = user.name,
+                                 .home = user.home,
+                                 .spec = options.spec,
+                                 .dir = options.dir,
+                                 .node = node ? node : "",
+                                 .key = step_key};
+    spank_get_item(sp, S_JOB_STEPID, &task->step);
+    task->batch = task->step == SLURM_BATCH_SCRIPT;
+    if (!task->batch) {
+        spank_get_item(sp, S_TASK_GLOBAL_ID, &task->taskid);
+        spank_get_item(sp, S_JOB_TOTAL_TASK_COUNT, &task->ntasks);
+    }
     spank_get_item(sp, S_JOB_ID, &task->job);
     spank_get_item(sp, S_JOB_UID, &task->uid);
     spank_get_item(sp, S_JOB_GID, &task->gid);
@@ -301,7 +395,7 @@ int slurm_spank_task_init_privileged(spank_t sp, int ac, char **av)
     struct conf *conf;
     int rc;
 
-    if (!is_batch_task(sp))
+    if (!is_our_task(sp))
         return ESPANK_SUCCESS;
     describe_task(sp, &task);
     conf = malloc(sizeof *conf);
@@ -348,7 +442,7 @@ static void run_without(spank_t sp, const char *path)
 
 int slurm_spank_task_init(spank_t sp, int ac, char **av)
 {
-    if (!is_batch_task(sp))
+    if (!is_our_task(sp))
         return ESPANK_SUCCESS;
     if (!launch_failed && launch_start(sp, &launch_error) < 0) {
         launch_failed = true;

@@ -176,6 +176,29 @@ static int site_part(const struct conf *conf, struct facts *f, struct err *err)
     return 0;
 }
 
+/* srun's side of the plugin chooses the key; it may be anything that is a name, and names nothing of anybody else's. */
+int policy_task_name(const struct policy_task *t, char name[64], struct err *err)
+{
+    char text[128];
+
+    if (t->batch) {
+        memcpy(name, "batch", 6);
+        return 0;
+    }
+    errno = ENOENT;
+    if (!t->key || !*t->key)
+        return err_set(err, "srun has given this step no key: is the plugin in the plugstack.conf "
+                            "of the node that srun ran on?");
+    errno = EINVAL;
+    if (strlen(t->key) > POLICY_KEY_MAX || strchr(t->key, '.'))
+        return err_set(err, "the step's key has a form that is not accepted");
+    snprintf(text, sizeof text, "step-%s.%u", t->key, t->taskid);
+    if (strlen(text) >= 64 || !facts_name_ok(text))
+        return err_set(err, "the step's key has a form that is not accepted");
+    memcpy(name, text, strlen(text) + 1);
+    return 0;
+}
+
 int policy_facts(const struct conf *conf, const struct policy_task *t, struct facts *f,
                  struct err *err)
 {
@@ -185,7 +208,7 @@ int policy_facts(const struct conf *conf, const struct policy_task *t, struct fa
     errno = EPERM;
     if (t->uid == 0)
         return err_set(err, "jobs of root are not checkpointed");
-    if (state_load(conf->state_dir, t->job, &state, err) < 0)
+    if (state_load(conf->state_dir, t->job, t->node, &state, err) < 0)
         return errno == ENOENT
                    ? err_set(err,
                              "the prolog hook left nothing in %s on this node (slurmd must be "
@@ -203,7 +226,10 @@ int policy_facts(const struct conf *conf, const struct policy_task *t, struct fa
     f->gid = t->gid;
     f->epoch = state.epoch;
     memcpy(f->nonce, state.nonce, sizeof f->nonce);
-    memcpy(f->task, "batch", 6);
+    f->step = t->step;
+    f->ntasks = t->batch ? 1 : t->ntasks;
+    if (policy_task_name(t, f->task, err) < 0)
+        return -1;
     f->task_pid = getpid();
     if (start_time(&f->task_start) < 0)
         return err_sys(err, "/proc/self/stat");

@@ -16,12 +16,18 @@
 /* What Slurm says about the task; filled by the SPANK callbacks. */
 struct policy_task {
     uint32_t job, array_job, array_task;
+    uint32_t step, taskid, ntasks;
+    bool batch;
+    const char *node; /* as slurmd calls it */
+    const char *key;  /* of the step, the user's word: steps.h; not for the batch script */
     uid_t uid;
     gid_t gid;
     const char *user, *home; /* of uid, as the name service has them; "" when it does not know it */
     const char *spec;        /* argument of --checkpoint, the user's */
     const char *dir;         /* argument of --checkpoint-dir or NULL, the user's */
 };
+
+#define POLICY_KEY_MAX 44
 
 /* Fill *f. `conf` is the site's.  As root, in the task (getpid() is its pid).  Refuses (-1) with
  * the reason: uid 0, a wrong SPEC, a proctrack plugin under which a job cannot be checkpointed, no
@@ -31,6 +37,9 @@ int policy_facts(const struct conf *conf, const struct policy_task *t, struct fa
 
 /* May this user's jobs run under isolation=host, by choice or because private cannot be had? */
 bool policy_host_allowed(const struct conf *conf, const char *user);
+
+/* Only the name of the task's directory. */
+int policy_task_name(const struct policy_task *t, char name[64], struct err *err);
 
 /* Only the base directory that the facts would have. */
 int policy_dir(const struct conf *conf, const struct policy_task *t, const char *cluster,

@@ -3,6 +3,7 @@
 
 #include "common/io.h"
 #include "spank/launch_env.h"
+#include "spank/srun.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,8 @@
 #include "config.h"
 
 #define LOOK_MS 300
+/* How often to look whether the steps of a script that was stopped have ended. */
+#define STOPPING_MS 200
 
 void shepherd_say(const char *fmt, ...)
 {
@@ -70,6 +73,7 @@ static void on_signal(struct shepherd *s, int sig)
         shepherd_bell(s);
         break;
     case SIGTERM:
+        s->termed = true;
         shepherd_terminate(s);
         break;
     default:
@@ -144,16 +148,23 @@ static void loop(struct shepherd *s)
     /* What was put before we listened; a restored tree may have put it itself. */
     shepherd_requests(s);
     while (!s->ended) {
-        struct pollfd p[] = {{.fd = s->signals, .events = POLLIN},
-                             {.fd = s->timer, .events = POLLIN},
-                             {.fd = s->keeper, .events = POLLIN},
-                             {.fd = s->limit_timer, .events = POLLIN}};
+        struct pollfd p[4 + RELAY_NFDS] = {{.fd = s->signals, .events = POLLIN},
+                                           {.fd = s->timer, .events = POLLIN},
+                                           {.fd = s->keeper, .events = POLLIN},
+                                           {.fd = s->limit_timer, .events = POLLIN}};
 
-        int n = poll(p, 4, waits_for_enable(s) ? LOOK_MS : -1);
+        relay_pollfds(&s->relay, p + 4);
+        int n = poll(p, 4 + RELAY_NFDS,
+                     s->stopping           ? STOPPING_MS
+                     : waits_for_enable(s) ? LOOK_MS
+                                           : -1);
 
         if (n < 0 && errno != EINTR)
             break;
-        if (n == 0)
+        relay_pump(&s->relay);
+        if (s->stopping)
+            shepherd_script_stopping(s);
+        else if (n == 0)
             shepherd_requests(s);
         if (p[0].revents)
             on_signals(s);
@@ -174,8 +185,12 @@ static void clean_up(struct shepherd *s)
     struct err err = {{0}};
     char how[64];
 
-    if (!s->files)
+    if (!s->files || s->replayed || s->stale)
         return;
+    if (s->step) {
+        shepherd_step_end(s);
+        return;
+    }
     /* Under linuxproc the job may have ended of the SIGTERM before ours was read. */
     if (s->status == 0 || strcmp(s->facts.proctrack, "linuxproc") == 0)
         state = shepherd_ask_slurm(s, 10000);
@@ -248,6 +263,7 @@ static int set_up(struct shepherd *s, struct err *err)
     fcntl(s->keeper, F_SETFD, FD_CLOEXEC);
     fcntl(facts_fd, F_SETFD, FD_CLOEXEC);
     unsetenv(LAUNCH_ENV_FDS);
+    unsetenv(SRUN_KEY_ENV);
     if (s->argc < 1 || !s->argv[0]) {
         errno = EINVAL;
         return err_set(err, "no program to run");
@@ -278,6 +294,7 @@ static int run_without(struct shepherd *s, const char *why)
     unsetenv(LAUNCH_ENV_FDS);
     unsetenv(LAUNCH_ENV_HOLD);
     unsetenv(LAUNCH_ENV_DIR);
+    unsetenv(LAUNCH_ENV_TASK);
     if (s->argc < 1 || !s->argv[0])
         return 1;
     sigemptyset(&none);
@@ -311,12 +328,15 @@ int main(int argc, char **argv)
     }
     if (set_up(&s, &err) < 0)
         return run_without(&s, err.text);
+    s.step = strcmp(s.facts.task, "batch") != 0;
     rc = shepherd_start(&s);
     if (rc > 128)
         return leave(rc - 128);
     if (rc > 0)
         return rc;
     loop(&s);
+    if (!relay_drain(&s.relay, DRAIN_MS))
+        shepherd_say("the end of the output is lost: slurmstepd does not take it");
     clean_up(&s);
     return leave(s.status);
 }

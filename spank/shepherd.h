@@ -8,6 +8,9 @@
  *   shepherd_dump.c   the running checkpoint, and the clock
  *   shepherd_final.c  the last one: requeue, limit, vacate
  *   shepherd_request.c  what scheckpoint asks for; the counter of disables
+ *   shepherd_launch.c the first launch
+ *   shepherd_script.c the batch script: which srun steps it has come to, and starting it once more
+ *   shepherd_step.c   a task of a step: how it stands in the script, its input, its end
  *   shepherd_limit.c  the time limit: the last checkpoint comes before it, then the job requeues itself
  *   shepherd_slurm.c  questions to slurmctld, each in a clerk
  *   shepherd_files.c  what is written in the checkpoint directory, each in a clerk
@@ -22,15 +25,19 @@
 #include "common/gendir.h"
 #include "common/proto.h"
 #include "common/request.h"
+#include "spank/relay.h"
 #include "spank/slurmjob.h"
 #include "spank/topo.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #define SHEPHERD_FILES_TIMEOUT_MS 30000
 #define SHEPHERD_WAITING 8
+/* For output that slurmstepd does not take any more. */
+#define DRAIN_MS 20000
 
 /* Why the job must stop: what SIGTERM turned out to mean, or our own decision. */
 enum final_kind {
@@ -61,6 +68,18 @@ struct shepherd {
     struct topo_cpus own; /* the CPUs that Slurm bound the task to */
     bool files;           /* the checkpoint directory could be used */
     uint32_t next_id;
+
+    bool step;           /* a task of an srun step, not the batch script */
+    bool script;         /* ... of a step in a batch script that has a shepherd too */
+    struct relay relay;  /* its standard files */
+    uint64_t input_told; /* relay.input when it was written down last */
+    bool afresh;         /* nothing that was saved before may be used */
+    bool replayed;  /* it had ended before the job was requeued: only its status is given back */
+    bool termed;    /* SIGTERM came */
+    bool stale;     /* the job has a successor elsewhere */
+    bool stopping;  /* batch: the script stands still until its steps have ended */
+    int64_t lead_s; /* between the last checkpoint and the time limit */
+    int64_t give_up_ms; /* ... by then the steps must have ended (CLOCK_MONOTONIC) */
 
     bool dumping; /* a dump was asked for and not yet answered */
     uint32_t dump_id;
@@ -127,6 +146,10 @@ void shepherd_final(struct shepherd *s);
 /* It is safe and the tree stands still: requeue where that is ours to do, and end everything.  False: it could
  * not be requeued, who asked for it has been told, and the job runs on. */
 bool shepherd_final_saved(struct shepherd *s, const struct proto_reply *r);
+/* Before that, where the job must be requeued first: false as above. */
+bool shepherd_final_requeue(struct shepherd *s, const struct proto_reply *r);
+/* The job was started again elsewhere: this copy of it must not go on. */
+void shepherd_final_stale(struct shepherd *s);
 /* It could not be made. */
 void shepherd_final_failed(struct shepherd *s);
 /* Where Slurm signals the whole tree, there is nothing left to save at a requeue: true, and the user is
@@ -172,6 +195,40 @@ void shepherd_limit_arm(struct shepherd *s);
 void shepherd_limit_reached(struct shepherd *s);
 /* Seconds before the end of a limit of limit_s, given the slowest dump so far. */
 int64_t shepherd_limit_lead(int64_t limit_s, int64_t dump_ms);
+
+/* --- shepherd_script.c: all but the first do nothing in a step's task */
+/* The path of a file in the task's directory. */
+void shepherd_task_path(const struct shepherd *s, const char *name, char path[2 * PATH_MAX]);
+/* The script is about to be started from its beginning. */
+int shepherd_script_begin(struct shepherd *s, struct err *err);
+/* Is it to be started once more instead of restoring its tree? */
+bool shepherd_script_rerun(struct shepherd *s);
+/* Before a restore: the generation to try, older than `before` ("": any), with the steps that had been come to then.  -1,
+ * ENOENT: none; EXDEV: it cannot be told which steps those were. */
+int shepherd_script_rewind(struct shepherd *s, const char *before, char generation[40],
+                           struct err *err);
+/* Before a dump of the tree.  1: an srun runs in it, the mark is made instead of a generation; 0: dump; -1. */
+int shepherd_script_prepare(struct shepherd *s, struct err *err);
+/* The dump is over: steps may start again. */
+void shepherd_script_release(struct shepherd *s);
+bool shepherd_script_busy(const struct shepherd *s);
+/* The script goes no further; its steps are given time for their last checkpoints.  False: it goes on, because it
+ * cannot be requeued, and who asked for that has been told. */
+bool shepherd_script_stop(struct shepherd *s);
+/* While it is `stopping`, now and then: ends it when its steps have ended. */
+void shepherd_script_stopping(struct shepherd *s);
+/* It goes on after all. */
+void shepherd_script_continue(struct shepherd *s);
+
+/* --- shepherd_step.c */
+/* How this task stands: s->afresh, or s->replayed with s->status. */
+int shepherd_step_begin(struct shepherd *s, struct err *err);
+/* Before a dump: write down how much input the tree has been given. */
+int shepherd_step_input(struct shepherd *s, struct err *err);
+/* After a restore of that generation. */
+int shepherd_step_skip(struct shepherd *s, const char *generation, struct err *err);
+/* The task has ended. */
+void shepherd_step_end(struct shepherd *s);
 
 /* --- shepherd_files.c */
 int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err);

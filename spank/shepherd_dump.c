@@ -15,6 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* In place of a generation; also how the rest of this file knows. */
+#define MARKED                                                                                     \
+    "srun runs in the script: its tasks are checkpointed, and it will be started once more"
+
 int64_t shepherd_now_s(void)
 {
     struct timespec t;
@@ -42,11 +46,18 @@ void shepherd_timer_arm(struct shepherd *s)
     timerfd_settime(s->timer, 0, &t, NULL);
 }
 
+/* 0: dump; 1: the script runs srun, and the mark is made that it will be started once more. */
+static int make_ready(struct shepherd *s, struct err *err)
+{
+    return s->step ? shepherd_step_input(s, err) : shepherd_script_prepare(s, err);
+}
+
 void shepherd_dump(struct shepherd *s, const char *reason, bool stop)
 {
     struct proto_request r;
-    struct proto_reply failed;
+    struct proto_reply done;
     struct err err = {{0}};
+    int ready = -1;
 
     shepherd_request_init(s, &r, PROTO_DUMP, reason);
     if (stop)
@@ -60,14 +71,18 @@ void shepherd_dump(struct shepherd *s, const char *reason, bool stop)
         err_set(&err, "there is no usable checkpoint directory: %s", s->facts.dir);
     else if (s->rootfd < 0)
         err_set(&err, "the job has no process descriptor");
-    else {
+    else if ((ready = make_ready(s, &err)) == 0) {
         shepherd_place_save(s);
         if (shepherd_send(s, &r, s->rootfd, &err) == 0)
             return;
+        ready = -1;
     }
-    proto_reply_init(&failed, &r);
-    proto_reply_fail(&failed, errno, "%s", err.text);
-    shepherd_dump_done(s, &failed);
+    proto_reply_init(&done, &r);
+    if (ready == 1)
+        snprintf(done.text, sizeof done.text, "%s", MARKED);
+    else
+        proto_reply_fail(&done, errno, "%s", err.text);
+    shepherd_dump_done(s, &done);
 }
 
 static void succeeded(struct shepherd *s, const struct proto_reply *r)
@@ -75,15 +90,16 @@ static void succeeded(struct shepherd *s, const struct proto_reply *r)
     s->failures = 0;
     s->last_failure[0] = '\0';
     s->last_dump_s = shepherd_now_s();
-    memcpy(s->last_generation, r->generation, sizeof s->last_generation);
+    snprintf(s->last_generation, sizeof s->last_generation, "%.31s",
+             r->generation[0] ? r->generation : "the script's beginning");
     if (r->total_ms > s->slowest_ms) {
         s->slowest_ms = r->total_ms;
         shepherd_limit_arm(s);
     }
     shepherd_event(s, "checkpoint", r->generation, r->text[0] ? r->text : s->dump_reason, r);
-    if (r->text[0])
+    if (r->text[0] && r->generation[0])
         shepherd_say("%s", r->text);
-    if (s->dump_stop)
+    if (s->dump_stop && r->generation[0])
         shepherd_say("%s saved (%s): paused %.1f ms, %.1f MiB stored", r->generation,
                      s->dump_reason, r->pause_us / 1000.0, (double)r->stored_bytes / 1048576.0);
 }
@@ -113,14 +129,24 @@ static void go_on(struct shepherd *s, bool failed_dump)
 
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
 {
-    bool stopped = s->dump_stop;
+    bool stopped = s->dump_stop, marked = r->error == 0 && !r->generation[0];
 
     s->dumping = false;
+    if (s->step)
+        relay_resume(&s->relay);
+    else if (!marked)
+        shepherd_script_release(s);
     if (r->error == 0)
         succeeded(s, r);
     else
         failed(s, r);
-    if (stopped && r->error == 0 && shepherd_final_saved(s, r))
+    if (r->error == ESTALE) {
+        shepherd_final_stale(s);
+        return;
+    }
+    if (stopped && marked && shepherd_script_stop(s))
+        return;
+    if (stopped && !marked && r->error == 0 && shepherd_final_saved(s, r))
         return;
     shepherd_requests_answer(s, r, r->error ? "failed" : "done", r->text);
     if (stopped)

@@ -13,6 +13,7 @@
 
 struct set_up {
     const struct facts *facts;
+    bool step;
     const char *script;
 };
 
@@ -76,7 +77,8 @@ static int set_up(void *arg, void *result, struct err *err)
     rc = make_dir(taskfd, REQUEST_DIR, err) < 0 || make_dir(taskfd, ANSWER_DIR, err) < 0 ||
                  make_dir(taskfd, "log", err) < 0 ||
                  copy_file(taskfd, path, "ckpt-init", err) < 0 ||
-                 (w->script && copy_file(taskfd, w->script, "script", err) < 0)
+                 (w->script && copy_file(taskfd, w->script, "script", err) < 0) ||
+                 (w->step && relay_make(taskfd, err) < 0)
              ? -1
              : 0;
     /* What an earlier run of the job was told to leave alone does not bind this one. */
@@ -88,7 +90,7 @@ static int set_up(void *arg, void *result, struct err *err)
 
 int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err)
 {
-    struct set_up w = {&s->facts, script};
+    struct set_up w = {&s->facts, s->step, script};
 
     if (clerk_run(set_up, &w, NULL, 0, SHEPHERD_FILES_TIMEOUT_MS, err) < 0)
         return err_prefix(err, "%s", s->facts.dir);

@@ -79,24 +79,34 @@ static int requeue(struct shepherd *s, struct err *err)
     return 0;
 }
 
-bool shepherd_final_saved(struct shepherd *s, const struct proto_reply *r)
+bool shepherd_final_requeue(struct shepherd *s, const struct proto_reply *r)
 {
     bool asked = s->final == FINAL_ASKED || s->final == FINAL_VACATE;
     struct err err = {{0}};
     char text[500];
 
-    if ((asked || s->final == FINAL_TIMELIMIT) && requeue(s, &err) < 0) {
-        if (asked && s->early) {
-            snprintf(text, sizeof text, SAVED_ONLY "cannot be requeued: %.400s", err.text);
-            shepherd_say("%s", text);
-            s->final = FINAL_NONE;
-            s->early = false;
-            shepherd_requests_answer(s, r, "failed", text);
-            return false;
-        }
-        shepherd_say("cannot requeue the job: %s; scontrol requeue %u continues it", err.text,
-                     s->facts.job);
+    /* Of a step's task that is the script's business. */
+    if (s->step || (!asked && s->final != FINAL_TIMELIMIT) || requeue(s, &err) == 0)
+        return true;
+    if (asked && s->early) {
+        snprintf(text, sizeof text, SAVED_ONLY "cannot be requeued: %.400s", err.text);
+        shepherd_say("%s", text);
+        s->final = FINAL_NONE;
+        s->early = false;
+        shepherd_requests_answer(s, r, "failed", text);
+        return false;
     }
+    shepherd_say("cannot requeue the job: %s; scontrol requeue %u continues it", err.text,
+                 s->facts.job);
+    return true;
+}
+
+bool shepherd_final_saved(struct shepherd *s, const struct proto_reply *r)
+{
+    if (!shepherd_final_requeue(s, r))
+        return false;
+    if (!relay_drain(&s->relay, DRAIN_MS))
+        shepherd_say("the end of the output is lost: slurmstepd does not take it");
     shepherd_requests_answer(s, r, "done", r->text);
     kill_stopped(s);
     s->ended = true;
@@ -104,12 +114,21 @@ bool shepherd_final_saved(struct shepherd *s, const struct proto_reply *r)
     return true;
 }
 
+/* Perhaps while this node could not be reached: nothing that this copy still does is wanted. */
+void shepherd_final_stale(struct shepherd *s)
+{
+    shepherd_say("the job has been started again elsewhere: this copy of it ends");
+    kill_stopped(s);
+    s->ended = s->stale = true;
+    s->status = SIGKILL;
+}
+
 /* The limit is there and nothing can be saved any more: what was saved before is not given up for that. */
 static void requeue_to_earlier(struct shepherd *s)
 {
     struct err err = {{0}};
 
-    if (s->requeued || !s->last_generation[0])
+    if (s->step || s->requeued || !s->last_generation[0])
         return;
     if (requeue(s, &err) < 0)
         shepherd_say("cannot requeue the job at its time limit: %s", err.text);
@@ -120,6 +139,8 @@ static void requeue_to_earlier(struct shepherd *s)
 
 void shepherd_final_failed(struct shepherd *s)
 {
+    if (s->stopping)
+        shepherd_script_continue(s);
     /* Before the limit Slurm's own SIGTERM gives a second chance; what was asked for by a verb fails. */
     if (!s->early) {
         if (s->final == FINAL_TIMELIMIT)

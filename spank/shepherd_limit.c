@@ -34,7 +34,7 @@ static void tell_if_never_requeued(const struct shepherd *s, const struct slurmj
 {
     static bool told;
 
-    if (told || job->state != SLURMJOB_RUNNING || job->may_requeue)
+    if (told || s->step || job->state != SLURMJOB_RUNNING || job->may_requeue)
         return;
     told = true;
     shepherd_say(
@@ -60,8 +60,8 @@ void shepherd_limit_arm(struct shepherd *s)
         job.end_time < INT32_MAX) {
         s->preempted = job.preempted;
         s->limit_near = job.end_time - now <= SUBMIT_WARNING_S + LIMITS_EVERY_S;
-        wait =
-            job.end_time - shepherd_limit_lead(job.end_time - job.start_time, s->slowest_ms) - now;
+        s->lead_s = shepherd_limit_lead(job.end_time - job.start_time, s->slowest_ms);
+        wait = job.end_time - s->lead_s - now;
         s->limit_due = wait <= 0;
         if (wait < LOOK_AGAIN_S)
             t.it_value.tv_sec = wait > 0 ? (time_t)wait : 1;
@@ -85,6 +85,12 @@ void shepherd_limit_reached(struct shepherd *s)
         return; /* the enable looks again */
     }
     s->limit_due = false;
+    /* The script's shepherd decides when to stop; until then a fresh generation cannot hurt. */
+    if (s->step) {
+        if (!s->dumping)
+            shepherd_dump(s, "timelimit", false);
+        return;
+    }
     s->final = FINAL_TIMELIMIT;
     s->early = true;
     shepherd_final(s);

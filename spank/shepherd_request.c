@@ -155,7 +155,12 @@ static void take(struct shepherd *s, const struct request *q)
 {
     char text[160];
 
-    if (strcmp(q->verb, "disable") == 0) {
+    if (strcmp(q->verb, "stop") == 0) {
+        if (s->step && s->final == FINAL_NONE) { /* the script's shepherd, at the time limit */
+            s->final = FINAL_TIMELIMIT;
+            shepherd_final(s);
+        }
+    } else if (strcmp(q->verb, "disable") == 0) {
         disable(s, q);
     } else if (strcmp(q->verb, "enable") == 0) {
         enable(s, q);

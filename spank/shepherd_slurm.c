@@ -72,6 +72,8 @@ void shepherd_slurm_note(struct shepherd *s, const char *fmt, ...)
     struct note_work w = {.job = s->facts.job};
     va_list ap;
 
+    if (s->step) /* one comment, many tasks */
+        return;
     va_start(ap, fmt);
     vsnprintf(w.text, sizeof w.text, fmt, ap);
     va_end(ap);

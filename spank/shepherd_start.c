@@ -153,26 +153,36 @@ static bool read_shebang(const char *path, char *line, size_t size, char **inter
     return **interpreter == '/';
 }
 
-static void task_path(const struct shepherd *s, const char *name, char path[2 * PATH_MAX])
+/* As slurmstepd does for a program without a slash. */
+static const char *in_path(const char *program, char found[PATH_MAX])
 {
-    const struct facts *f = &s->facts;
+    const char *path = getenv("PATH");
 
-    snprintf(path, 2 * PATH_MAX, "%s/%s.%u.%s/%s/%s", f->dir, f->cluster, f->job, f->nonce, f->task,
-             name);
+    for (const char *p = strchr(program, '/') ? NULL : path; p && *p;) {
+        size_t n = strcspn(p, ":");
+
+        snprintf(found, PATH_MAX, "%.*s/%s", (int)n, p, program);
+        if (n > 0 && access(found, X_OK) == 0)
+            return found;
+        p += n + (p[n] == ':');
+    }
+    return program;
 }
 
 /* In the child: never returns. */
 static void exec_job(struct shepherd *s, const char *script)
 {
-    char line[512], init[2 * PATH_MAX], copy[2 * PATH_MAX], *interpreter, *arg;
+    char line[512], program[PATH_MAX], init[2 * PATH_MAX], copy[2 * PATH_MAX], dir[2 * PATH_MAX],
+        *interpreter, *arg;
+    struct err err = {{0}};
     char **argv = calloc((size_t)s->argc + 5, sizeof *argv);
     int n = 0, first = 0;
     sigset_t none;
 
     if (!argv)
         _exit(126);
-    task_path(s, "ckpt-init", init);
-    task_path(s, "script", copy);
+    shepherd_task_path(s, "ckpt-init", init);
+    shepherd_task_path(s, "script", copy);
     if (!s->files || access(init, X_OK) < 0) /* no directory, or one that is mounted noexec */
         snprintf(init, sizeof init, "%s/ckpt-init", s->facts.helper_dir);
     argv[n++] = (char[]){"ckpt-init"};
@@ -184,8 +194,15 @@ static void exec_job(struct shepherd *s, const char *script)
         argv[n++] = copy;
         first = 1;
     }
+    if (first == 0)
+        s->argv[0] = (char *)(uintptr_t)in_path(s->argv[0], program);
     for (int i = first; i < s->argc; i++)
         argv[n++] = s->argv[i];
+    shepherd_task_path(s, "", dir);
+    if (s->relay.used && relay_attach(&s->relay, dir, &err) < 0) {
+        shepherd_say("the standard files of the task: %s", err.text);
+        _exit(126);
+    }
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid(); /* CRIU wants a session leader at the root */
@@ -274,6 +291,20 @@ static void strip_prefix(char *text, const char *generation)
         memmove(text, text + len + 2, strlen(text + len + 2) + 1);
 }
 
+/* The script's steps must be put back to where they were before its tree runs: so the generation is chosen here.
+ * 0, or why not: ENOENT none is left (the helper says so too), EXDEV: the script is to be started once more. */
+static int choose(struct shepherd *s, const char *before, struct proto_request *r, struct err *err)
+{
+    char generation[40] = "";
+
+    if (shepherd_script_rewind(s, before, generation, err) == 0) {
+        snprintf(r->generation, sizeof r->generation, "%.31s", generation);
+        r->flags |= PROTO_F_EXACT;
+        return 0;
+    }
+    return errno ? errno : EIO;
+}
+
 /* 0: restored. > 0: exit status. -1: there is nothing to restore from. */
 static int restore(struct shepherd *s)
 {
@@ -283,10 +314,16 @@ static int restore(struct shepherd *s)
     for (;;) {
         struct proto_request r;
         struct proto_reply reply;
-        int fd = -1;
+        int fd = -1, known;
 
         shepherd_request_init(s, &r, PROTO_RESTORE, "requeue");
         memcpy(r.generation, before, sizeof r.generation);
+        relay_empty(&s->relay);
+        known = s->step ? 0 : choose(s, before, &r, &err);
+        if (known == EXDEV)
+            return -1;
+        if (known != 0 && known != ENOENT)
+            return hold(s, err.text);
         if (shepherd_ask(s, &r, -1, &reply, &fd, &err) < 0) {
             if (errno == EINTR)
                 return 128 + SIGTERM;
@@ -300,6 +337,8 @@ static int restore(struct shepherd *s)
             s->restored_pid = (pid_t)reply.pid;
             memcpy(s->last_generation, reply.generation, sizeof s->last_generation);
             shepherd_place_restore(s, reply.generation);
+            if (s->relay.used && shepherd_step_skip(s, reply.generation, &err) < 0)
+                shepherd_say("the input may come twice: %s", err.text);
             return 0;
         }
         io_close(&fd);
@@ -332,9 +371,65 @@ static bool keeper_answers(struct shepherd *s, struct err *err)
     return true;
 }
 
+/* What cannot be saved runs all the same, at a first start. 0, or the exit status. */
+static int set_up_files(struct shepherd *s, const char *script)
+{
+    char dir[2 * PATH_MAX], why[600];
+    struct err err = {{0}};
+
+    if (shepherd_files_set_up(s, script, &err) == 0) {
+        shepherd_task_path(s, "", dir);
+        if (!s->step)
+            return 0;
+        if (shepherd_step_begin(s, &err) == 0 && relay_open(&s->relay, dir, &err) == 0)
+            return 0;
+        if (errno == ENOTTY)
+            s->afresh = true; /* none was ever made of such a task */
+        s->files = false;
+    }
+    if (s->facts.epoch > 0 && !s->afresh) {
+        snprintf(why, sizeof why, "the checkpoint directory cannot be used: %s", err.text);
+        return hold(s, why);
+    }
+    shepherd_say("nothing will be checkpointed: %s", err.text);
+    return 0;
+}
+
+static int first_start(struct shepherd *s, const char *script)
+{
+    struct err err = {{0}};
+
+    if (shepherd_script_begin(s, &err) < 0) {
+        shepherd_say("nothing will be checkpointed: %s", err.text);
+        s->files = false;
+    }
+    return launch(s, script);
+}
+
+/* The tree's generations, or the script once more, whose steps have theirs. */
+static int start_again(struct shepherd *s, const char *script)
+{
+    int rc;
+
+    if (shepherd_script_rerun(s)) {
+        shepherd_say("the script is started once more: steps that have ended are not run again, "
+                     "those that ran are restored");
+        shepherd_event(s, "rerun", "", "srun ran when the last checkpoint was due", NULL);
+        return first_start(s, script);
+    }
+    rc = restore(s);
+    if (rc >= 0)
+        return rc;
+    if (!s->step)
+        shepherd_say("no checkpoint to restore from: the job starts from the beginning");
+    shepherd_event(s, "scratch", "", "no generation was there", NULL);
+    return first_start(s, script);
+}
+
 int shepherd_start(struct shepherd *s)
 {
-    const char *script = s->argc > 0 && strstr(s->argv[0], "/slurm_script") ? s->argv[0] : NULL;
+    const char *script =
+        !s->step && s->argc > 0 && strstr(s->argv[0], "/slurm_script") ? s->argv[0] : NULL;
     struct err err = {{0}};
     int rc;
 
@@ -349,27 +444,16 @@ int shepherd_start(struct shepherd *s)
         }
         shepherd_say("this job runs without checkpoints: %s", err.text);
     }
-    if (shepherd_files_set_up(s, script, &err) < 0) {
-        if (s->facts.epoch > 0) {
-            char why[600];
-
-            snprintf(why, sizeof why, "the checkpoint directory cannot be used: %s", err.text);
-            return hold(s, why);
-        }
-        shepherd_say("nothing will be checkpointed: %s", err.text);
-    }
-    if (s->facts.epoch == 0) {
+    rc = set_up_files(s, script);
+    if (rc || s->ended)
+        return rc;
+    if (s->facts.epoch == 0 || (s->step && s->afresh)) {
         shepherd_event(s, "started", "", "", NULL);
-        return launch(s, script);
+        return first_start(s, script);
     }
     if (s->facts.max_restarts > 0 && s->facts.epoch > s->facts.max_restarts)
         return hold(s, "the job has been restarted more often than MaxRestarts allows");
-    rc = restore(s);
-    if (rc >= 0)
-        return rc;
-    shepherd_say("no checkpoint to restore from: the job starts from the beginning");
-    shepherd_event(s, "scratch", "", "no generation was there", NULL);
-    return launch(s, script);
+    return start_again(s, script);
 }
 
 static int count_generations(void *arg, void *result, struct err *err)
@@ -405,7 +489,7 @@ int shepherd_hold_restart(struct shepherd *s, const char *why)
     snprintf(f->dir, sizeof f->dir, "%s", environment(LAUNCH_ENV_DIR));
     snprintf(f->cluster, sizeof f->cluster, "%s", environment("SLURM_CLUSTER_NAME"));
     snprintf(f->nonce, sizeof f->nonce, "%s", environment("SLURM_SPANK_CHECKPOINT_NONCE"));
-    snprintf(f->task, sizeof f->task, "batch");
+    snprintf(f->task, sizeof f->task, "%s", environment(LAUNCH_ENV_TASK));
     f->uid = getuid();
     f->job = (uint32_t)strtoul(environment("SLURM_JOB_ID"), NULL, 10);
     if (clerk_run(count_generations, f, &count, sizeof count, SHEPHERD_FILES_TIMEOUT_MS, &err) ==

@@ -2,6 +2,7 @@
 #include "spank/slurmjob.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
 #include <stdio.h>
@@ -55,7 +56,8 @@ int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
             continue;
         out->state = state_of(j);
         out->restart_count = j->restart_cnt;
-        out->may_requeue = j->requeue != 0;
+        out->batch = j->batch_flag != 0;
+        out->may_requeue = j->requeue != 0 && out->batch;
         out->start_time = (int64_t)j->start_time;
         out->end_time = (int64_t)j->end_time;
         out->preempted = j->preempt_time != 0 && j->preempt_time >= j->start_time;
@@ -75,6 +77,14 @@ int slurmjob_requeue(uint32_t job, enum slurmjob_how how, struct err *err)
     slurm_init(NULL);
     if (slurm_requeue(job, flags[how]) != SLURM_SUCCESS)
         return fail(how == SLURMJOB_AGAIN ? "cannot requeue" : "cannot requeue and hold", job, err);
+    return 0;
+}
+
+int slurmjob_ring_steps(uint32_t job, struct err *err)
+{
+    slurm_init(NULL);
+    if (slurm_signal_job(job, SIGURG) != SLURM_SUCCESS)
+        return fail("cannot signal the steps of", job, err);
     return 0;
 }
 

@@ -25,8 +25,10 @@ struct slurmjob {
     enum slurmjob_state state;
     uint32_t restart_count;
     bool may_requeue;
+    bool batch; /* it has a script, and so can be requeued at all */
     int64_t start_time;
-    int64_t end_time; /* time limit, seconds since the epoch; 0: none.  Of a preempted job, of its grace time */
+    int64_t
+        end_time; /* time limit, seconds since the epoch; 0: none.  Of a preempted job, of its grace time */
     bool preempted;
 };
 
@@ -38,6 +40,9 @@ enum slurmjob_how {
     SLURMJOB_SPECIAL, /* and hold it in state SpecialExit, so that someone looks at it */
 };
 int slurmjob_requeue(uint32_t job, enum slurmjob_how how, struct err *err);
+
+/* Ring the doorbell (SIGURG) of all tasks of its steps; the batch script hears nothing. */
+int slurmjob_ring_steps(uint32_t job, struct err *err);
 
 /* Put "[checkpoint TIME: TEXT]" at the end of the job's comment, which the owner and operators see in
  * scontrol and squeue, in place of the one before; what else is there stays. TIME has milliseconds, in UTC. */

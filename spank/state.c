@@ -31,9 +31,17 @@ static int open_dir(const char *dir, bool create, struct err *err)
     return fd;
 }
 
+#define NAME_SIZE 96 /* "JOB.NODE.closed" */
+
+static int bad_node(struct err *err)
+{
+    errno = EINVAL;
+    return err_set(err, "the node's name has a form that is not accepted");
+}
+
 int state_store(const char *dir, const struct state *s, struct err *err)
 {
-    char name[32], tmp[40], text[256];
+    char name[NAME_SIZE], tmp[NAME_SIZE], text[256];
     int dirfd, fd = -1, len, rc = -1;
 
     if (!facts_nonce_ok(s->nonce) || !facts_name_ok(s->cluster) || !facts_name_ok(s->node)) {
@@ -43,8 +51,8 @@ int state_store(const char *dir, const struct state *s, struct err *err)
     dirfd = open_dir(dir, true, err);
     if (dirfd < 0)
         return -1;
-    snprintf(name, sizeof name, "%u", s->job);
-    snprintf(tmp, sizeof tmp, ".%u.tmp", s->job);
+    snprintf(name, sizeof name, "%u.%s", s->job, s->node);
+    snprintf(tmp, sizeof tmp, ".%u.%s.tmp", s->job, s->node);
     len = snprintf(text, sizeof text, "job=%u uid=%u epoch=%u nonce=%s cluster=%s node=%s\n",
                    s->job, s->uid, s->epoch, s->nonce, s->cluster, s->node);
     unlinkat(dirfd, tmp, 0);
@@ -84,22 +92,24 @@ static int read_record(int dirfd, const char *name, uint32_t job, struct state *
     return 0;
 }
 
-int state_load(const char *dir, uint32_t job, struct state *s, struct err *err)
+int state_load(const char *dir, uint32_t job, const char *node, struct state *s, struct err *err)
 {
-    char name[32];
+    char name[NAME_SIZE];
     struct err first = {{0}};
-    int dirfd = open_dir(dir, false, err);
-    int rc;
+    int dirfd, rc;
 
+    if (!facts_name_ok(node))
+        return bad_node(err);
+    dirfd = open_dir(dir, false, err);
     if (dirfd < 0)
         return -1;
-    snprintf(name, sizeof name, "%u", job);
+    snprintf(name, sizeof name, "%u.%s", job, node);
     rc = read_record(dirfd, name, job, s, &first);
     if (rc < 0 && errno != ENOENT) {
         if (err)
             *err = first;
     } else if (rc < 0) {
-        snprintf(name, sizeof name, "%u.closed", job);
+        snprintf(name, sizeof name, "%u.%s.closed", job, node);
         rc = read_record(dirfd, name, job, s, err);
         if (rc == 0) {
             s->epoch++;
@@ -117,7 +127,7 @@ static void remove_old(int dirfd)
     struct stat st;
 
     while (d && (e = readdir(d))) {
-        const char *dot = strchr(e->d_name, '.');
+        const char *dot = strrchr(e->d_name, '.');
 
         if (dot && strcmp(dot, ".closed") == 0 &&
             fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -128,17 +138,19 @@ static void remove_old(int dirfd)
         closedir(d);
 }
 
-int state_close(const char *dir, uint32_t job, struct err *err)
+int state_close(const char *dir, uint32_t job, const char *node, struct err *err)
 {
-    char name[32], closed[40];
-    int dirfd = open_dir(dir, false, err);
-    int rc;
+    char name[NAME_SIZE], closed[NAME_SIZE];
+    int dirfd, rc;
 
+    if (!facts_name_ok(node))
+        return bad_node(err);
+    dirfd = open_dir(dir, false, err);
     if (dirfd < 0)
         return errno == ENOENT ? 0 : -1;
     remove_old(dirfd);
-    snprintf(name, sizeof name, "%u", job);
-    snprintf(closed, sizeof closed, "%u.closed", job);
+    snprintf(name, sizeof name, "%u.%s", job, node);
+    snprintf(closed, sizeof closed, "%u.%s.closed", job, node);
     rc = renameat(dirfd, name, dirfd, closed);
     if (rc < 0 && errno == ENOENT)
         rc = 0;

@@ -2,7 +2,7 @@
  *
  * state - what the root prolog was told about a job, kept for its tasks on this node.
  *
- * One file per job, STATEDIR/JOBID, written by job_prolog and removed by job_epilog.  Both run as
+ * One file per job and node (several slurmd may share a machine), STATEDIR/JOBID.NODE, written by job_prolog and removed by job_epilog.  Both run as
  * root in a process of slurmd's and touch nothing but this directory (0700, root's).  The restart
  * count comes from slurmctld by way of the job credential (SLURM_JOB_RESTART_COUNT in the prolog's
  * environment), cluster and node from slurmd; the item S_SLURM_RESTART_COUNT always reads 0 and
@@ -30,14 +30,14 @@ struct state {
 /* Prolog: the job starts on this node. */
 int state_store(const char *dir, const struct state *s, struct err *err);
 
-/* A task starts.  ENOENT: the prolog left nothing.  slurmd runs no prolog for a job that comes back
+/* A task starts on `node`.  ENOENT: the prolog left nothing.  slurmd runs no prolog for a job that comes back
  * to the node before its credential has expired (`scontrol update StartTime=now` after a requeue);
  * then the record that the epilog has closed is opened again and counts one restart more, which is
  * the least that can have happened. */
-int state_load(const char *dir, uint32_t job, struct state *s, struct err *err);
+int state_load(const char *dir, uint32_t job, const char *node, struct state *s, struct err *err);
 
 /* Epilog: close the job's record; closed ones are removed after STATE_CLOSED_S. */
 #define STATE_CLOSED_S 3600
-int state_close(const char *dir, uint32_t job, struct err *err);
+int state_close(const char *dir, uint32_t job, const char *node, struct err *err);
 
 #endif

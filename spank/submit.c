@@ -20,7 +20,7 @@
 #define OPTION_ENV "SLURM_SPANK__SLURM_SPANK_OPTION_checkpoint_checkpoint"
 #define OPTION_DIR_ENV "SLURM_SPANK__SLURM_SPANK_OPTION_checkpoint_checkpoint_dir"
 
-static bool append_set_by_us, option_set_by_us, dir_set_by_us;
+static bool append_set_by_us, step_append_set_by_us, option_set_by_us, dir_set_by_us;
 
 /* Calls fn with each argument of this process until it returns true. */
 static bool each_argument(bool (*fn)(const char *))
@@ -42,10 +42,14 @@ static bool is_checkpoint(const char *arg)
     return strcmp(arg, "--checkpoint") == 0 || strncmp(arg, "--checkpoint=", 13) == 0;
 }
 
-bool submit_is_salloc(bool *on_command_line)
+bool submit_on_command_line(void)
 {
-    *on_command_line = each_argument(is_checkpoint);
-    return strcmp(program_invocation_short_name, "salloc") == 0;
+    return each_argument(is_checkpoint);
+}
+
+enum submit_kind submit_kind(void)
+{
+    return strcmp(program_invocation_short_name, "salloc") == 0 ? SUBMIT_SALLOC : SUBMIT_SBATCH;
 }
 
 static bool is_no_requeue(const char *arg)
@@ -101,31 +105,34 @@ void submit_environment(bool is_srun)
 {
     const char *spec = getenv(is_srun ? "SLURM_CHECKPOINT" : "SBATCH_CHECKPOINT");
     const char *dir = getenv(is_srun ? "SLURM_CHECKPOINT_DIR" : "SBATCH_CHECKPOINT_DIR");
-    bool asked;
-
-    if (submit_is_salloc(&asked))
-        return;
 
     if (spec && !getenv(OPTION_ENV))
         option_set_by_us = setenv(OPTION_ENV, spec, 1) == 0;
     if (dir && !getenv(OPTION_DIR_ENV))
         dir_set_by_us = setenv(OPTION_DIR_ENV, dir, 1) == 0;
-    if (!is_srun && (spec || each_argument(is_checkpoint)))
+    if (!is_srun && submit_kind() == SUBMIT_SBATCH && (spec || each_argument(is_checkpoint)))
         submit_append_output();
+    /* A step's own output files (srun -o) are begun by the first run of the script only. */
+    if (is_srun && getenv("SLURM_RESTART_COUNT") && getenv(OPTION_ENV) &&
+        !getenv("SLURM_OPEN_MODE"))
+        step_append_set_by_us = setenv("SLURM_OPEN_MODE", "append", 1) == 0;
 }
 
 void submit_finish(void)
 {
     if (append_set_by_us)
         unsetenv("SBATCH_OPEN_MODE");
+    if (step_append_set_by_us)
+        unsetenv("SLURM_OPEN_MODE");
     if (option_set_by_us)
         unsetenv(OPTION_ENV);
     if (dir_set_by_us)
         unsetenv(OPTION_DIR_ENV);
-    append_set_by_us = option_set_by_us = dir_set_by_us = false;
+    append_set_by_us = step_append_set_by_us = option_set_by_us = dir_set_by_us = false;
 }
 
-int submit_check(const struct conf *conf, const char *spec, const char *dir, struct err *err)
+int submit_check(const struct conf *conf, const char *spec, const char *dir, enum submit_kind kind,
+                 struct err *err)
 {
     const struct passwd *pw = getpwuid(getuid());
     const char *user = pw ? pw->pw_name : "";
@@ -146,6 +153,12 @@ int submit_check(const struct conf *conf, const char *spec, const char *dir, str
     if (dir && *dir &&
         conf_expand_dir(dir, user, getuid(), pw ? pw->pw_dir : "/", "cluster", expanded, err) < 0)
         return err_prefix(err, "--checkpoint-dir=%s", dir);
+    if (kind != SUBMIT_SRUN && s.name[0]) {
+        errno = EINVAL;
+        return err_set(err, "name= is for srun: it names one step");
+    }
+    if (kind != SUBMIT_SBATCH)
+        return 0;
     if (getenv("SBATCH_NO_REQUEUE") || each_argument(is_no_requeue) ||
         each_argument(script_no_requeue)) {
         errno = EINVAL;

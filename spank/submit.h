@@ -24,12 +24,15 @@ void submit_environment(bool is_srun);
 /* The option was seen (also in an #SBATCH line): as above for the output files. */
 void submit_append_output(void);
 
-/* salloc makes no batch script that could be checkpointed.  Inside a job with checkpoints it inherits the
- * option by the environment: *on_command_line tells whether the user himself asked. */
-bool submit_is_salloc(bool *on_command_line);
+enum submit_kind { SUBMIT_SBATCH, SUBMIT_SALLOC, SUBMIT_SRUN };
+/* sbatch or salloc? */
+enum submit_kind submit_kind(void);
+/* Does --checkpoint stand on this very command line, or has it come by the environment? */
+bool submit_on_command_line(void);
 
 /* All options are known.  Refuses (-1) with what is wrong and what is allowed. */
-int submit_check(const struct conf *conf, const char *spec, const char *dir, struct err *err);
+int submit_check(const struct conf *conf, const char *spec, const char *dir, enum submit_kind kind,
+                 struct err *err);
 
 /* Undo what submit_environment did to the environment, so that it does not leak into the job. */
 void submit_finish(void);

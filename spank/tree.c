@@ -16,11 +16,12 @@
 struct process {
     pid_t pid, parent;
     bool ours;
+    char comm[16];
 };
 
 static bool read_parent(const char *name, struct process *p)
 {
-    char path[300], buf[512], *close_bracket;
+    char path[300], buf[512], *close_bracket, *bracket;
     int fd;
     ssize_t n;
 
@@ -34,6 +35,9 @@ static bool read_parent(const char *name, struct process *p)
     close_bracket = strrchr(buf, ')');
     if (!close_bracket || sscanf(close_bracket + 1, " %*c %d", &p->parent) != 1)
         return false;
+    bracket = strchr(buf, '(');
+    *close_bracket = '\0';
+    snprintf(p->comm, sizeof p->comm, "%.15s", bracket ? bracket + 1 : "");
     p->pid = (pid_t)strtol(name, NULL, 10);
     p->ours = false;
     return true;
@@ -108,6 +112,49 @@ size_t tree_list(pid_t root, pid_t **pids)
     }
     *pids = out;
     return found;
+}
+
+/* Mark root and what is below it, but not what is called `comm` nor what is below that. */
+static void mark_below(struct process *list, size_t n, pid_t root, const char *comm)
+{
+    bool more = true;
+
+    for (size_t i = 0; i < n; i++)
+        list[i].ours = list[i].pid == root;
+    while (more) {
+        more = false;
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < n && !list[i].ours; j++)
+                if (list[j].ours && list[i].parent == list[j].pid &&
+                    (!comm || strcmp(list[i].comm, comm) != 0))
+                    list[i].ours = more = true;
+    }
+}
+
+bool tree_has(pid_t root, const char *comm)
+{
+    struct process *list = NULL;
+    size_t n = read_all(&list);
+    bool found = false;
+
+    if (root)
+        mark_below(list, n, root, NULL);
+    for (size_t i = 0; i < n && !found; i++)
+        found = (!root || list[i].ours) && strcmp(list[i].comm, comm) == 0;
+    free(list);
+    return found;
+}
+
+void tree_stop_but(pid_t root, const char *comm)
+{
+    struct process *list = NULL;
+    size_t n = read_all(&list);
+
+    mark_below(list, n, root, comm);
+    for (size_t i = 0; i < n; i++)
+        if (list[i].ours)
+            kill(list[i].pid, SIGSTOP);
+    free(list);
 }
 
 int tree_kill(pid_t root)

@@ -5,6 +5,7 @@
 #ifndef SPANK_TREE_H
 #define SPANK_TREE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -17,6 +18,12 @@ size_t tree_list(pid_t root, pid_t **pids);
  * goes, the kernel wakes the stopped process groups that it orphans (SIGHUP, SIGCONT), and they
  * would run on past the checkpoint. Returns the number of processes signalled. */
 int tree_kill(pid_t root);
+
+/* Is a process of that name (comm) below root?  root 0: anywhere in /proc. */
+bool tree_has(pid_t root, const char *comm);
+
+/* SIGSTOP to root and every descendant, but those of that name and what is below them. */
+void tree_stop_but(pid_t root, const char *comm);
 
 /* SIGCONT to root and every descendant. */
 void tree_continue(pid_t root);

@@ -68,15 +68,24 @@ environment() {
     accepted "SBATCH_CHECKPOINT_DIR" "$(try SBATCH_CHECKPOINT_DIR="$HOME_DIR/elsewhere" --checkpoint -- "$script")"
 }
 
-# Only sbatch's jobs can be restored: the others say so.
+# srun and salloc take it too; what cannot be done is refused.
 other_commands() {
     local said
-    said=$(run srun --checkpoint=5 --mem=100 true 2>&1; echo "status $?")
-    refused "srun --checkpoint" "$said" 'sbatch'
-    said=$(run env SLURM_CHECKPOINT=5 srun --mem=100 true 2>&1; echo "status $?")
-    like "SLURM_CHECKPOINT: srun tells" "$said" 'checkpoint: .*sbatch'
-    said=$(run salloc --checkpoint=5 --mem=100 true 2>&1; echo "status $?")
-    refused "salloc --checkpoint" "$said" 'sbatch'
+    said=$(run srun --checkpoint=5 --mem=100 echo alone 2>&1; echo "status $?")
+    like "srun --checkpoint on its own" "$said" '^alone$'
+    like "srun --checkpoint on its own: exit code" "$said" '^status 0$'
+    said=$(run srun --checkpoint=abc --mem=100 true 2>&1; echo "status $?")
+    refused "srun --checkpoint=abc" "$said" "'abc'"
+    said=$(run env SLURM_CHECKPOINT=keep=99 srun --mem=100 true 2>&1; echo "status $?")
+    refused "SLURM_CHECKPOINT is read" "$said" 'MaxKeep=10'
+    said=$(run srun --checkpoint --pty --mem=100 true 2>&1; echo "status $?")
+    refused "srun --checkpoint --pty" "$said" '--pty cannot be checkpointed'
+    said=$(run salloc --checkpoint=5 --mem=100 srun --mem=100 echo inside 2>&1; echo "status $?")
+    like "salloc --checkpoint" "$said" '^inside$'
+    like "salloc --checkpoint: exit code" "$said" '^status 0$'
+    said=$(run salloc --mem=100 srun --checkpoint --mem=100 true 2>&1; echo "status $?")
+    refused "srun --checkpoint in a salloc without it" "$said" 'made without --checkpoint'
+    refused "sbatch --checkpoint=name=x" "$(try --checkpoint=name=x -- "$script")" 'name= is for srun'
     said=$(run srun --mem=100 echo plain 2>&1; echo "status $?")
     like "srun without it works" "$said" '^plain$'
     like "and says nothing" "$(grep -c checkpoint <<<"$said")" '^0$'
@@ -157,35 +166,6 @@ $PROGS/counter $stop")
     ok "never requeued: each step once" each_once "$job"
 }
 
-# While an srun step runs the script cannot be saved: said, and nothing else happens to it.
-inner_srun() {
-    local job stop=$HOME_DIR/inner.stop said
-    job=$(submit --checkpoint=interval=0 -- "$(put_script inner.sh <<END
-#!/bin/bash
-srun --overlap --mem=100 "$PROGS/counter" "$stop.1"
-echo "srun ended with \$?"
-exec "$PROGS/counter" "$stop.2"
-END
-)")
-    ok "inner srun: starts" wait_step "$job" 3
-    like "inner srun: it says that its tasks are not checkpointed" "$(out "$job")" \
-        'srun: checkpoint: .*srun steps are not checkpointed'
-    said=$(checkpoint "$job" 2>&1; echo "status $?")
-    like "inner srun: create fails" "$said" '^status 1$'
-    like "inner srun: with the reason" "$said" 'connection|socket'
-    ok "inner srun: the step runs on" goes_on "$job"
-    touch "$stop.1"
-    ok "inner srun: it ends well" wait_out "$job" '^srun ended with 0'
-    ok "inner srun: the script goes on" wait_until 20 second_counter "$job"
-    ok "inner srun: now it is saved" checkpoint "$job"
-    ok "inner srun: requeue" requeue "$job"
-    ok "inner srun: restored" restored "$job"
-    touch "$stop.2"
-    ok "inner srun: ends" wait_state "$job" COMPLETED
-    is "inner srun: the step ran once" "$(out "$job" | grep -c '^srun ended')" 1
-}
-second_counter() { [ "$(out "$1" | grep -c '^start')" = 2 ]; }
-
 # What the user gives is kept.
 open_mode() {
     local said
@@ -215,6 +195,6 @@ tb_up --nodes 2
 script=$(put_script true.sh <<<"#!/bin/bash
 true")
 together specs no_requeue environment other_commands by_script by_environment by_stdin plain_truncates open_mode \
-    never_requeued inner_srun
+    never_requeued
 no_site_dir
 done_testing

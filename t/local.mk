@@ -1,7 +1,7 @@
 # Programs that the system tests run as jobs. They are built before the tests (make check, or make t-programs) and
 # installed nowhere; they are what the tests say of any program, so no sanitizer or hardening flag of ours.
 t_programs = t/progs/counter t/progs/daemon t/progs/hazard t/progs/invariant t/progs/locks t/progs/openmp t/progs/sleepers \
-	t/progs/threads
+	t/progs/talker t/progs/threads
 EXTRA_PROGRAMS = $(t_programs)
 check_DATA += $(t_programs)
 CLEANFILES += $(t_programs)
@@ -27,6 +27,9 @@ t_progs_openmp_LDFLAGS = -fopenmp
 t_progs_sleepers_SOURCES = t/progs/sleepers.c t/progs/prog.h
 t_progs_sleepers_CFLAGS = $(WARN_CFLAGS) -pthread
 t_progs_sleepers_LDFLAGS = -pthread
+t_progs_talker_SOURCES = t/progs/talker.c
+t_progs_talker_CFLAGS = $(WARN_CFLAGS)
+t_progs_talker_LDFLAGS =
 t_progs_threads_SOURCES = t/progs/threads.c t/progs/prog.h
 t_progs_threads_CFLAGS = $(WARN_CFLAGS) -pthread
 t_progs_threads_LDFLAGS = -pthread
