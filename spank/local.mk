@@ -18,7 +18,7 @@ shepherd_SOURCES = \
 	spank/shepherd.c spank/shepherd.h spank/shepherd_dump.c spank/shepherd_files.c spank/shepherd_final.c \
 	spank/shepherd_limit.c spank/shepherd_request.c \
 	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
-	spank/relay.c spank/relay.h spank/shepherd_script.c spank/shepherd_step.c spank/steps.c \
+	spank/relay.c spank/relay.h spank/shepherd_launch.c spank/shepherd_script.c spank/shepherd_step.c spank/steps.c \
 	spank/steps.h spank/steps_task.c \
 	spank/placing.c spank/placing.h spank/shepherd_place.c spank/topo.c spank/topo.h spank/tree.c spank/tree.h
 step_claim_SOURCES = spank/step-claim.c spank/steps.c spank/steps.h spank/steps_task.c

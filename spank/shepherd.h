@@ -118,6 +118,8 @@ void shepherd_forward(struct shepherd *s, int sig);
  * the job runs, else the task's exit status has been decided: it is returned as a positive number
  * (or 128 + signal). */
 int shepherd_start(struct shepherd *s);
+/* shepherd_launch.c: the first launch of the program.  0, or the exit status. */
+int shepherd_launch(struct shepherd *s, const char *script);
 /* A restarted job without a keeper: 0 when nothing was ever saved, so that it may start from the
  * beginning; else it is held, and the exit status is returned. */
 int shepherd_hold_restart(struct shepherd *s, const char *why);
