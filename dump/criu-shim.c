@@ -26,8 +26,9 @@ int connect(int fd, const struct sockaddr *addr, socklen_t len);
 static int stream_fd = -1;
 static pid_t criu_pid;
 
-/* When memory runs out, the kernel is to take criu and not the job.  criu is dumpable by now, the
- * helper that started it is not and cannot do this from outside.  At a restore the job inherits the
+/* When memory runs out, the kernel is to take criu and not the job; but the helper (1000) before criu, which may hold
+ * the job stopped with code of its own in it: when the helper is gone, criu puts all back and ends.  criu is dumpable by
+ * now, the helper that started it is not and cannot do this from outside.  At a restore the job inherits the
  * value until CRIU sets the one from the image, so there it is left alone. */
 static void offer_to_oom_killer(void)
 {
@@ -35,7 +36,7 @@ static void offer_to_oom_killer(void)
 
     if (fd < 0)
         return;
-    if (write(fd, "1000", 4) < 0)
+    if (write(fd, "990", 3) < 0)
         errno = 0; /* only a preference */
     close(fd);
 }
