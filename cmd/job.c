@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/job.h"
+#include "common/slurmapi.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -97,8 +98,8 @@ static int choose(const job_info_msg_t *msg, const struct job_name *name, struct
 static int load(uint32_t id, job_info_msg_t **msg, struct err *err)
 {
     start();
-    if (slurm_load_job(msg, id, SHOW_ALL) != SLURM_SUCCESS) {
-        int code = slurm_get_errno();
+    if (slurmapi_load_job(msg, id, SHOW_ALL) != SLURM_SUCCESS) {
+        int code = slurmapi_errno();
 
         *msg = NULL;
         if (code == ESLURM_INVALID_JOB_ID) {
@@ -189,7 +190,7 @@ int job_list_unended(uid_t uid, uint32_t **ids, struct err *err)
     if (slurm_load_job_user(&msg, uid, SHOW_ALL) != SLURM_SUCCESS) {
         errno = EIO;
         return err_set(err, "cannot ask slurmctld which jobs have ended: %s",
-                       slurm_strerror(slurm_get_errno()));
+                       slurm_strerror(slurmapi_errno()));
     }
     list = calloc((size_t)msg->record_count + 1, sizeof *list);
     for (uint32_t i = 0; list && i < msg->record_count; i++)
@@ -215,7 +216,7 @@ static void put_name(const struct job *job, char name[32])
 /* What slurmctld did not want to do. */
 static int job_fail(const char *name, const char *what, struct err *err)
 {
-    int code = slurm_get_errno();
+    int code = slurmapi_errno();
 
     switch (code) {
     case ESLURM_USER_ID_MISSING:
@@ -250,7 +251,7 @@ int job_requeue(const struct job *job, bool hold, struct err *err)
 
     start();
     put_name(job, name);
-    if (slurm_requeue(job->id, hold ? JOB_REQUEUE_HOLD : 0) == SLURM_SUCCESS)
+    if (slurmapi_requeue(job->id, hold ? JOB_REQUEUE_HOLD : 0) == SLURM_SUCCESS)
         return 0;
     return job_fail(name, hold ? "requeue and hold" : "requeue", err);
 }

@@ -2,7 +2,7 @@ noinst_LTLIBRARIES += libcommon.la
 # Needs no library but libc and libcap: linked into everything, also into slurmstepd's process.
 libcommon_la_SOURCES = \
 	common/conf.c common/conf.h common/err.c common/err.h common/facts.c common/facts.h \
-	common/io.c common/io.h common/proto.c common/proto.h common/spec.c common/spec.h
+	common/io.c common/io.h common/proto.c common/proto.h common/slurmapi.h common/spec.c common/spec.h
 libcommon_la_CFLAGS = $(AM_CFLAGS) $(INIH_CFLAGS)
 libcommon_la_LIBADD = $(INIH_LIBS)
 

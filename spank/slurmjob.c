@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "spank/slurmjob.h"
+#include "common/slurmapi.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -9,12 +10,12 @@
 #include <string.h>
 #include <time.h>
 
-/* slurm_requeue()'s first argument, and the opaque parts of the job record, differ between
+/* The opaque parts of the job record differ between
  * releases: nothing outside this file sees them. */
 
 static int fail(const char *what, uint32_t job, struct err *err)
 {
-    int code = slurm_get_errno();
+    int code = slurmapi_errno();
 
     err_set(err, "%s job %u: %s", what, job, slurm_strerror(code));
     errno = EIO;
@@ -46,7 +47,7 @@ int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
     job_info_msg_t *msg = NULL;
 
     slurm_init(NULL);
-    if (slurm_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
+    if (slurmapi_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
         return fail("cannot ask slurmctld about", job, err);
     memset(out, 0, sizeof *out);
     for (uint32_t i = 0; i < msg->record_count; i++) {
@@ -75,7 +76,7 @@ int slurmjob_requeue(uint32_t job, enum slurmjob_how how, struct err *err)
     };
 
     slurm_init(NULL);
-    if (slurm_requeue(job, flags[how]) != SLURM_SUCCESS)
+    if (slurmapi_requeue(job, flags[how]) != SLURM_SUCCESS)
         return fail(how == SLURMJOB_AGAIN ? "cannot requeue" : "cannot requeue and hold", job, err);
     return 0;
 }
@@ -95,7 +96,7 @@ static void keep_comment(uint32_t job, char *out, size_t size)
     char *note;
 
     *out = '\0';
-    if (slurm_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
+    if (slurmapi_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
         return;
     for (uint32_t i = 0; i < msg->record_count; i++)
         if (msg->job_array[i].job_id == job && msg->job_array[i].comment)
@@ -122,8 +123,7 @@ int slurmjob_note(uint32_t job, const char *text, struct err *err)
         strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(all, sizeof all, "%s%s" SLURMJOB_NOTE "%s.%03ldZ: %.400s]", own, *own ? " " : "", when,
              now.tv_nsec / 1000000, text);
-    slurm_init_job_desc_msg(&desc);
-    desc.job_id = job;
+    slurmapi_init_update(&desc, job);
     desc.comment = all;
     if (slurm_update_job(&desc) != SLURM_SUCCESS)
         return fail("cannot set the comment of", job, err);
