@@ -74,6 +74,8 @@ static const struct known known[] = {
     {"nvidia", "a process uses a GPU, which CRIU cannot save"},
     {"/dev/kfd", "a process uses a GPU, which CRIU cannot save"},
     {"of that type [", "an open file is of a kind that CRIU cannot save"},
+    {"Can't open mapped", "a program, library or file that a process uses was deleted or replaced "
+                          "meanwhile"},
     {"SysVIPC shmem map",
      "System V shared memory (shmget) is attached, which CRIU cannot save here"},
     {"increase limit", "a deleted but open file is too large"},

@@ -8,10 +8,16 @@
  * its own socket there.  Here the first such connect() is answered with the descriptor named by
  * CKPT_STREAM_FD; every other one is the kernel's.
  *
+ * While it dumps, openat() goes through shim-maps.h: shared memory under isolation=private.
+ *
  * And the root of a restored tree is a child subreaper from its birth: see setsid() below.
  */
+#include "dump/shim-maps.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +28,11 @@
 #include <unistd.h>
 
 int connect(int fd, const struct sockaddr *addr, socklen_t len);
+int openat64(int dirfd, const char *path, int flags, ...);
 
 static int stream_fd = -1;
 static pid_t criu_pid;
+static bool dumping;
 
 /* When memory runs out, the kernel is to take criu and not the job; but the helper (1000) before criu, which may hold
  * the job stopped with code of its own in it: when the helper is gone, criu puts all back and ends.  criu is dumpable by
@@ -48,8 +56,10 @@ __attribute__((constructor)) static void shim_init(void)
     criu_pid = getpid();
     if (number && *number >= '3' && *number <= '9' && !number[1])
         stream_fd = *number - '0';
-    if (getenv("CKPT_OOM"))
+    if (getenv("CKPT_OOM")) {
         offer_to_oom_killer();
+        dumping = true;
+    }
     unsetenv("CKPT_STREAM_FD");
     unsetenv("CKPT_OOM");
     unsetenv("LD_PRELOAD");
@@ -86,6 +96,22 @@ int connect(int fd, const struct sockaddr *addr, socklen_t len)
         return 0;
     }
     return (int)syscall(SYS_connect, fd, addr, len);
+}
+
+/* criu is built with 64-bit file offsets: this is the name under which it calls openat(). */
+int openat64(int dirfd, const char *path, int flags, ...)
+{
+    mode_t mode = 0;
+    va_list ap;
+
+    if (flags & (O_CREAT | O_TMPFILE)) {
+        va_start(ap, flags);
+        mode = va_arg(ap, mode_t);
+        va_end(ap);
+    }
+    if (dumping)
+        return maps_openat(dirfd, path, flags, mode);
+    return (int)syscall(SYS_openat, dirfd, path, flags, mode);
 }
 
 /* CRIU 4.2 gives PR_SET_CHILD_SUBREAPER back to a task at the very end (pie/restorer.c), after its temporary

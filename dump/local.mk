@@ -15,7 +15,7 @@ dump/libdump_la-images.lo dump/libdump_la-requests.lo: common/criu.pb-c.h
 
 # Preloaded into criu, and its plugin: they run in criu's process, which a sanitizer's runtime would break.
 helper_LTLIBRARIES += criu-shim.la
-criu_shim_la_SOURCES = dump/criu-shim.c
+criu_shim_la_SOURCES = dump/criu-shim.c dump/maps-line.c dump/maps-line.h dump/shim-maps.c dump/shim-maps.h
 criu_shim_la_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
 criu_shim_la_LDFLAGS = $(HARDEN_LDFLAGS) -module -avoid-version -shared
 criuplugindir = $(helperdir)/criu-plugins
@@ -36,7 +36,7 @@ dump_unit_cflags = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(L
 dump_unit_libs = libdump.la libcrimg.la libcriupb.la libimage.la libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	common/criurun_test common/criuwhy_test \
-	dump/capture_test dump/images_test dump/pack_test dump/target_test dump/watchdog_test
+	dump/capture_test dump/images_test dump/maps-line_test dump/pack_test dump/target_test dump/watchdog_test
 common_criurun_test_SOURCES = common/criurun_test.c common/scratch.c common/scratch.h
 common_criurun_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 common_criurun_test_LDADD = libcriurun.la $(CMOCKA_LIBS)
@@ -48,6 +48,9 @@ dump_capture_test_CFLAGS = $(dump_unit_cflags)
 dump_capture_test_LDADD = $(dump_unit_libs)
 dump_images_test_CFLAGS = $(dump_unit_cflags)
 dump_images_test_LDADD = $(dump_unit_libs)
+dump_maps_line_test_SOURCES = dump/maps-line_test.c dump/maps-line.c dump/maps-line.h
+dump_maps_line_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+dump_maps_line_test_LDADD = $(CMOCKA_LIBS)
 dump_pack_test_CFLAGS = $(dump_unit_cflags)
 dump_pack_test_LDADD = $(dump_unit_libs) libcriurun.la
 dump_target_test_CFLAGS = $(dump_unit_cflags)
