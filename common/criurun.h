@@ -55,8 +55,13 @@ struct criurun;
 struct criurun *criurun_prepare(const struct criurun_opts *opts, struct err *err);
 
 /* What `criu --version` tells ("4.2.1"), run without any capability; "unknown" when it does not within a few
- * seconds.  Call after helper_caps_drop. */
-void criurun_version(const char *criu, char *text, size_t size);
+ * seconds.  Ask after helper_caps_drop; it answers while something else is done; then tell, in any case. */
+struct criurun_version {
+    pid_t pid;
+    int fd;
+};
+void criurun_version_ask(const char *criu, struct criurun_version *v);
+void criurun_version_tell(struct criurun_version *v, char *text, size_t size);
 
 /* Our end of the streaming protocol's socket (SOCK_STREAM, close-on-exec, blocking).  Owned by run until taken
  * over with criurun_take_stream (then the caller closes it). */

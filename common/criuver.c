@@ -53,24 +53,31 @@ static size_t collect(pid_t pid, int fd, char *buf, size_t size)
     return len;
 }
 
-void criurun_version(const char *criu, char *text, size_t size)
+void criurun_version_ask(const char *criu, struct criurun_version *v)
 {
-    static const char key[] = "Version: ";
-    char buf[512];
-    const char *at = NULL;
     int out[2];
-    pid_t pid;
 
-    snprintf(text, size, "unknown");
+    *v = (struct criurun_version){.pid = -1, .fd = -1};
     if (pipe2(out, O_CLOEXEC) < 0)
         return;
-    pid = fork();
-    if (pid == 0)
+    v->pid = fork();
+    if (v->pid == 0)
         child(criu, out[1]);
     io_close(&out[1]);
-    if (pid > 0 && collect(pid, out[0], buf, sizeof buf) > 0)
+    v->fd = out[0];
+}
+
+void criurun_version_tell(struct criurun_version *v, char *text, size_t size)
+{
+    static const char key[] = "Version: ";
+    const char *at = NULL;
+    char buf[512];
+
+    snprintf(text, size, "unknown");
+    if (v->pid > 0 && collect(v->pid, v->fd, buf, sizeof buf) > 0)
         at = strstr(buf, key);
-    io_close(&out[0]);
+    io_close(&v->fd);
+    v->pid = -1;
     if (at) {
         at += sizeof key - 1;
         snprintf(text, size, "%.*s", (int)strcspn(at, "\n "), at);

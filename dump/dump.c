@@ -49,7 +49,7 @@ struct dump {
     int64_t start, deadline;
     int signals, drain;
     const char *doing; /* for the watchdog */
-    char criu_version[32];
+    struct criurun_version criu_version;
     struct criurun *run;
     struct images *images;
     struct pack *pack;
@@ -228,9 +228,11 @@ static void give_up(void *arg)
     _exit(0);
 }
 
-/* Once the job runs again, it comes first. */
-static void step_back(void)
+/* Once the job runs again, it comes first.  Without compression hardly anything is left to be done. */
+static void step_back(const struct dump *d)
 {
+    if (d->facts.compress == COMPRESS_NONE)
+        return;
     (void)setpriority(PRIO_PROCESS, 0, 10);
     (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
                   IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, IOPRIO_NR_LEVELS - 1));
@@ -267,7 +269,10 @@ static int begin(struct dump *d, struct err *err)
         return err_sys(err, "images");
     d->pack = pack_create_sized(d->gen.pagesfd, before.threads, before.frame_bytes,
                                 d->facts.compress, d->facts.compress_level, d->facts.max_size, err);
-    return d->pack ? 0 : -1;
+    if (!d->pack)
+        return -1;
+    pack_direct(d->pack, d->gen.directfd, d->gen.reserve);
+    return 0;
 }
 
 /* From here on the tree stands still until CRIU has ended. */
@@ -297,7 +302,7 @@ static int capture(struct dump *d, struct err *err)
     if (rc < 0)
         return -1;
     d->log = false;
-    step_back();
+    step_back(d);
     if (images_processes(d->images, &d->processes, &d->nprocesses, &d->states, err) < 0)
         return -1;
     if (d->processes[0].pid != (uint32_t)d->pid) {
@@ -320,12 +325,14 @@ static int cancelled(const struct dump *d, struct err *err)
 static int store(struct dump *d, struct err *err)
 {
     const char *stats = criurun_stdout(d->run);
+    char version[32];
     struct generation_info info = {.reason = d->request.reason,
-                                   .criu_version = d->criu_version,
+                                   .criu_version = version,
                                    .freeze_us = stat_us(stats, "Freezing time: "),
                                    .processes = d->processes,
                                    .nprocesses = d->nprocesses};
 
+    criurun_version_tell(&d->criu_version, version, sizeof version);
     info.pause_us = info.freeze_us + stat_us(stats, "Frozen time: ");
     d->doing = "writing the checkpoint";
     if (pack_finish(d->pack, d->deadline, err) < 0)
@@ -349,7 +356,7 @@ static int unprivileged_part(struct dump *d, struct err *err)
 {
     if (catch_signals(d, err) < 0)
         return -1;
-    criurun_version(d->facts.criu, d->criu_version, sizeof d->criu_version);
+    criurun_version_ask(d->facts.criu, &d->criu_version);
     d->deadline = d->start + (int64_t)d->facts.dump_timeout * 1000;
     if (watchdog_start(d->deadline + WATCHDOG_MS, give_up, d, err) < 0)
         return -1;

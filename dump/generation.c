@@ -22,12 +22,13 @@
 void generation_init(struct generation *g)
 {
     memset(g, 0, sizeof *g);
-    g->taskfd = g->dirfd = g->pagesfd = -1;
+    g->taskfd = g->dirfd = g->pagesfd = g->directfd = -1;
 }
 
 /* Only what cannot possibly fit is refused: nobody knows how well memory compresses, and a full disk is
  * dealt with when it is full. */
-static int check_space(int fd, const struct facts *f, uint64_t memory, struct err *err)
+static int check_space(int fd, const struct facts *f, uint64_t memory, uint64_t *reserve,
+                       struct err *err)
 {
     uint64_t need = SPARE + (f->compress == COMPRESS_NONE ? memory : memory / BEST_RATIO);
     struct statvfs st;
@@ -42,6 +43,7 @@ static int check_space(int fd, const struct facts *f, uint64_t memory, struct er
                        (unsigned long long)(room >> 20), (unsigned long long)(need >> 20));
     if (st.f_files && st.f_favail < FEW_FILES)
         return err_set(err, "%s: no inodes left", f->dir);
+    *reserve = memory < room / 2 ? memory : 0;
     return 0;
 }
 
@@ -62,7 +64,8 @@ int generation_begin(struct generation *g, const struct facts *f, uint64_t memor
 {
     /* Never made here: what has vanished may be a filesystem that is not mounted. */
     g->taskfd = gendir_open_task(f, false, err);
-    if (g->taskfd < 0 || check_space(g->taskfd, f, memory, err) < 0 || check_seal(f, err) < 0)
+    if (g->taskfd < 0 || check_space(g->taskfd, f, memory, &g->reserve, err) < 0 ||
+        check_seal(f, err) < 0)
         return -1;
     g->dirfd = gendir_begin(g->taskfd, f->epoch, &g->id, err);
     if (g->dirfd < 0)
@@ -70,7 +73,10 @@ int generation_begin(struct generation *g, const struct facts *f, uint64_t memor
     g->begun = true;
     gendir_format_name(g->id, false, g->name);
     g->pagesfd = gendir_open_file(g->dirfd, MANIFEST_PAGES, O_WRONLY | O_CREAT, 0600, err);
-    return g->pagesfd < 0 ? -1 : 0;
+    if (g->pagesfd < 0)
+        return -1;
+    g->directfd = gendir_open_file(g->dirfd, MANIFEST_PAGES, O_WRONLY | O_DIRECT, 0, NULL);
+    return 0;
 }
 
 /* NFS tells of a full disk or quota only here or at close. */
@@ -266,6 +272,7 @@ void generation_end(struct generation *g)
     int saved = errno;
 
     io_close(&g->pagesfd);
+    io_close(&g->directfd);
     io_close(&g->dirfd);
     if (g->begun)
         (void)gendir_remove(g->taskfd, g->id, true, NULL);

@@ -18,6 +18,8 @@
 
 struct generation {
     int taskfd, dirfd, pagesfd;
+    int directfd;     /* pages.zst once more, past the page cache; -1: the filesystem cannot */
+    uint64_t reserve; /* bytes of it that there is room for twice */
     struct gendir_id id;
     char name[40];
     bool begun;

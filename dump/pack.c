@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define FLUSH_FRAMES 8 /* are written between two rounds of page cache cleaning */
+#define WAITING 2u     /* more threads than processors where they wait for the disk, too */
 #define INDEX_MAX (256u << 20)
 
 enum state { FREE, FILLING, QUEUED, BUSY, DONE };
@@ -26,11 +27,13 @@ struct frame {
     uint64_t at;  /* uncompressed: where in the file */
     uint8_t *own; /* compressed */
     size_t stored_len;
+    bool zero; /* uncompressed: nothing but zeros */
     char sha256[65];
 };
 
 struct pack {
     int fd, event;
+    struct plain plain;
     enum facts_compress compress;
     int level;
     uint64_t max_bytes;
@@ -93,14 +96,14 @@ static bool exceeds(const struct pack *p, uint64_t at, size_t len)
 }
 
 /* The place of an uncompressed frame is known beforehand: each thread writes its own. */
-static const char *press(const struct pack *p, struct frame *f, struct press *tools)
+static const char *press(struct pack *p, struct frame *f, struct press *tools)
 {
     if (p->compress != COMPRESS_NONE)
         return press_frame(tools, f->pub.raw, f->pub.len, f->own, &f->stored_len, f->sha256);
     if (exceeds(p, f->at, f->pub.len))
         return too_large;
     f->stored_len = f->pub.len;
-    return press_write(tools, p->fd, f->pub.raw, f->pub.len, f->at, f->sha256);
+    return press_write(tools, &p->plain, f->pub.raw, f->pub.len, f->at, &f->zero, f->sha256);
 }
 
 static void *compressor(void *arg)
@@ -147,7 +150,7 @@ static void clean_cache(struct pack *p)
 {
     uint64_t end = p->sums.stored_bytes;
 
-    if (end - p->flushed < FLUSH_FRAMES * p->frame_bytes)
+    if (end - p->flushed < FLUSH_FRAMES * p->frame_bytes || plain_past_cache(&p->plain))
         return;
     (void)sync_file_range(p->fd, (off_t)p->flushed, (off_t)(end - p->flushed),
                           SYNC_FILE_RANGE_WRITE);
@@ -190,6 +193,8 @@ static const char *store(struct pack *p, const struct frame *f)
             return too_large;
         if (io_write_full(p->fd, f->own, f->stored_len) < 0)
             return "cannot write " MANIFEST_PAGES;
+    } else if (f->zero && plain_hole(&p->plain, f->at, f->pub.len) < 0) {
+        return "cannot make a hole";
     }
     if (index_add(p, f) < 0)
         return "cannot make the index";
@@ -247,6 +252,7 @@ static void release(struct pack *p)
     free(p->queue);
     free(p->threads);
     free(p->index);
+    plain_free(&p->plain);
     if (p->event >= 0)
         close(p->event);
     free(p);
@@ -261,11 +267,10 @@ static int make_frames(struct pack *p)
     if (!p->frames || !p->queue || !p->threads)
         return -1;
     for (unsigned i = 0; i < p->nframes; i++) {
-        p->frames[i].pub.raw = malloc(p->frame_bytes);
+        p->frames[i].pub.raw = plain_buffer(p->frame_bytes);
         p->frames[i].pub.room = p->frame_bytes;
         if (!p->frames[i].pub.raw)
             return -1;
-        memset(p->frames[i].pub.raw, 0, p->frame_bytes); /* page faults now, not then */
         if (p->compress != COMPRESS_NONE) {
             p->frames[i].own = malloc(MANIFEST_STORED_MAX);
             if (!p->frames[i].own)
@@ -305,9 +310,9 @@ static int start(struct pack *p, void *(*fn)(void *))
     return -1;
 }
 
-static unsigned count_frames(unsigned threads)
+static unsigned count_threads(unsigned threads, enum facts_compress compress)
 {
-    return 2 * threads + 2;
+    return compress == COMPRESS_NONE ? threads + WAITING : threads;
 }
 
 uint64_t pack_memory(unsigned threads, size_t frame_bytes, enum facts_compress compress, int level)
@@ -317,9 +322,9 @@ uint64_t pack_memory(unsigned threads, size_t frame_bytes, enum facts_compress c
                       : level <= 3              ? frame_bytes / 2 + (1u << 20)
                       : level <= 9              ? 2 * frame_bytes + (2u << 20)
                                                 : 16 * frame_bytes + (4u << 20);
-    unsigned buffers = compress == COMPRESS_NONE ? 1 : 2;
+    unsigned buffers = compress == COMPRESS_NONE ? 1 : 2, all = count_threads(threads, compress);
 
-    return (uint64_t)count_frames(threads) * frame_bytes * buffers + threads * tables;
+    return (uint64_t)(2 * all + 2) * frame_bytes * buffers + all * tables;
 }
 
 struct pack *pack_create(int fd, unsigned threads, enum facts_compress compress, int level,
@@ -342,9 +347,10 @@ struct pack *pack_create_sized(int fd, unsigned threads, size_t frame_bytes,
     p->compress = compress;
     p->level = level;
     p->max_bytes = max_bytes;
+    p->plain = (struct plain){.fd = fd, .direct = -1};
     p->frame_bytes = frame_bytes;
-    p->nthreads = threads;
-    p->nframes = count_frames(threads);
+    p->nthreads = count_threads(threads, compress);
+    p->nframes = 2 * p->nthreads + 2;
     p->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->event < 0 || threads < 1 || make_frames(p) < 0) {
         err_sys(err, "compressor with %u threads", threads);
@@ -357,13 +363,21 @@ struct pack *pack_create_sized(int fd, unsigned threads, size_t frame_bytes,
         release(p);
         return NULL;
     }
-    for (unsigned i = 0; i < threads; i++)
+    for (unsigned i = 0; i < p->nthreads; i++)
         if (start(p, compressor) < 0) {
             err_sys(err, "cannot start a thread");
             (void)pack_destroy(p);
             return NULL;
         }
     return p;
+}
+
+void pack_direct(struct pack *p, int fd, uint64_t bytes)
+{
+    if (p->compress != COMPRESS_NONE)
+        return;
+    p->plain.direct = fd;
+    plain_allocate(&p->plain, bytes);
 }
 
 struct pack_frame *pack_get(struct pack *p, bool *idle)
@@ -427,14 +441,9 @@ int pack_failed(struct pack *p, struct err *err)
     return -1;
 }
 
-static struct timespec to_timespec(int64_t ms)
-{
-    return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-}
-
 int pack_finish(struct pack *p, int64_t deadline, struct err *err)
 {
-    struct timespec until = to_timespec(deadline);
+    struct timespec until = {.tv_sec = deadline / 1000, .tv_nsec = deadline % 1000 * 1000000};
     int rc = 0;
 
     pthread_mutex_lock(&p->lock);
@@ -447,6 +456,8 @@ int pack_finish(struct pack *p, int64_t deadline, struct err *err)
         errno = rc;
         return err_set(err, "writing " MANIFEST_PAGES " did not end in time");
     }
+    if (p->compress == COMPRESS_NONE && plain_end(&p->plain, p->sums.stored_bytes) < 0)
+        return err_sys(err, "cannot write " MANIFEST_PAGES);
     return 0;
 }
 

@@ -2,10 +2,10 @@
  *
  * pack - bulk images (memory, deleted files) into pages.zst and its index.
  *
- * One thread feeds frames of at most MANIFEST_FRAME_MAX raw bytes; a pool compresses and digests them;
+ * One thread (or several) feeds frames of at most MANIFEST_FRAME_MAX raw bytes; a pool compresses and digests them;
  * one writer puts them into the file in the order in which they were fed.  Uncompressed ones the pool itself
- * writes, each at its place.  Memory is bounded: 2 frames per thread (raw and compressed), and nothing is taken
- * in while all are in use.  The feeding thread never waits for the disk: it polls pack_eventfd() instead.
+ * writes, each at its place (plain.h).  Memory is bounded: 2 frames per thread (raw and compressed), and nothing is
+ * taken in while all are in use.  The feeding thread never waits for the disk: it polls pack_eventfd() instead.
  *
  * index: one text line per frame in file order, "IMAGE RAW STORED SHA256\n": name of the image, its bytes
  * in the frame, bytes of the frame in the file, digest of those.  A frame's offset is the sum of STORED
@@ -48,6 +48,10 @@ struct pack *pack_create_sized(int fd, unsigned threads, size_t frame_bytes,
 
 /* What it then uses, an estimate in bytes. */
 uint64_t pack_memory(unsigned threads, size_t frame_bytes, enum facts_compress compress, int level);
+
+/* Before the first frame, for what is not compressed: fd is the same file opened with O_DIRECT, -1: it cannot be;
+ * stays the caller's.  About `bytes` will come: room for them is reserved. */
+void pack_direct(struct pack *p, int fd, uint64_t bytes);
 
 /* An empty frame, or NULL when all are in use (*idle: and none of them is being worked on, so that waiting
  * would be for ever: submit one). */

@@ -8,15 +8,14 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 #include <zstd.h>
-
-#define PIECE (512u << 10) /* digested, then written while it is still in the processor's cache */
 
 struct press {
     enum facts_compress compress;
     ZSTD_CCtx *zstd; /* COMPRESS_ZSTD */
     EVP_MD_CTX *md;
+    char zeros[65]; /* digest of a whole frame of zeros, once there was one */
 };
 
 struct press *press_create(enum facts_compress compress, int level)
@@ -69,38 +68,30 @@ static const char *end_digest(struct press *p, char sha256[65])
     return NULL;
 }
 
-static int write_at(int fd, const uint8_t *data, size_t len, uint64_t at)
+static const char *digest(struct press *p, const uint8_t *data, size_t len, char sha256[65])
 {
-    while (len > 0) {
-        ssize_t n = pwrite(fd, data, len, (off_t)at);
-
-        if (n < 0) {
-            if (errno == EINTR)
-                continue;
-            return -1;
-        }
-        data += n;
-        len -= (size_t)n;
-        at += (uint64_t)n;
-    }
-    return 0;
+    if (EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) != 1 ||
+        EVP_DigestUpdate(p->md, data, len) != 1)
+        return no_digest();
+    return end_digest(p, sha256);
 }
 
-const char *press_write(struct press *p, int fd, const uint8_t *raw, size_t len, uint64_t at,
-                        char sha256[65])
+const char *press_write(struct press *p, struct plain *to, const uint8_t *raw, size_t len,
+                        uint64_t at, bool *zero, char sha256[65])
 {
-    size_t n;
+    /* Written first: the disk works while the processor does. */
+    const int rc = plain_write(to, raw, len, at);
+    const char *wrong;
 
-    if (EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) != 1)
-        return no_digest();
-    for (size_t done = 0; done < len; done += n) {
-        n = len - done < PIECE ? len - done : PIECE;
-        if (EVP_DigestUpdate(p->md, raw + done, n) != 1)
-            return no_digest();
-        if (write_at(fd, raw + done, n, at + done) < 0)
-            return "cannot write " MANIFEST_PAGES;
-    }
-    return end_digest(p, sha256);
+    if (rc < 0)
+        return "cannot write " MANIFEST_PAGES;
+    *zero = rc == 1;
+    if (!*zero || len != MANIFEST_FRAME_MAX)
+        return digest(p, raw, len, sha256);
+    /* That of a whole frame of zeros is always the same. */
+    wrong = p->zeros[0] ? NULL : digest(p, raw, len, p->zeros);
+    memcpy(sha256, p->zeros, sizeof p->zeros);
+    return wrong;
 }
 
 /* ZSTD_compress2 and LZ4F_compressFrame: a frame of their own, with the size of its contents in it. */
@@ -131,8 +122,5 @@ const char *press_frame(struct press *p, const uint8_t *raw, size_t len, uint8_t
         errno = EIO;
         return wrong;
     }
-    if (EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) != 1 ||
-        EVP_DigestUpdate(p->md, to, *stored) != 1)
-        return no_digest();
-    return end_digest(p, sha256);
+    return digest(p, to, *stored, sha256);
 }

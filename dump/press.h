@@ -6,6 +6,7 @@
 #define DUMP_PRESS_H
 
 #include "common/facts.h"
+#include "dump/plain.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,9 +19,9 @@ void press_destroy(struct press *p);                                 /* NULL is 
 
 /* Both: the digest of what is stored.  NULL, or what failed, with errno. */
 
-/* Write raw as it is to `at` in the file; several threads may do so at a time. */
-const char *press_write(struct press *p, int fd, const uint8_t *raw, size_t len, uint64_t at,
-                        char sha256[65]);
+/* Write raw as it is to `at` in the file; several threads may do so at a time.  *zero: there was nothing but zeros. */
+const char *press_write(struct press *p, struct plain *to, const uint8_t *raw, size_t len,
+                        uint64_t at, bool *zero, char sha256[65]);
 /* Compress raw (at most MANIFEST_FRAME_MAX) into one frame at `to`, which has room for MANIFEST_STORED_MAX. */
 const char *press_frame(struct press *p, const uint8_t *raw, size_t len, uint8_t *to,
                         size_t *stored, char sha256[65]);
