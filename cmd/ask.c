@@ -31,6 +31,11 @@ struct asks {
     struct progress progress;
 };
 
+bool ask_is_step(const struct ask *k)
+{
+    return strncmp(k->task, "step-", 5) == 0;
+}
+
 void ask_end(struct ask *k, int status, const char *state, const struct answer *a, const char *fmt,
              ...)
 {
@@ -45,6 +50,10 @@ void ask_end(struct ask *k, int status, const char *state, const struct answer *
     if (k->c->json) {
         k->result = json_pack("{s:I, s:s, s:s, s:s}", "job", (json_int_t)k->job.id, "verb",
                               k->kind->verb, "state", state, "text", text.text);
+        if (ask_is_step(k)) {
+            json_object_set_new(k->result, "step", json_integer(k->step));
+            json_object_set_new(k->result, "task", json_string(k->task));
+        }
         if (a && k->kind->counts)
             json_object_set_new(k->result, "disabled", json_integer(a->disabled));
         if (a && !k->kind->counts) {
@@ -57,10 +66,10 @@ void ask_end(struct ask *k, int status, const char *state, const struct answer *
         }
     }
     if (status == CMD_DONE && !k->c->json)
-        printf("job %u: %s\n", k->job.id, text.text);
+        printf("%s: %s\n", k->label, text.text);
     if (status != CMD_DONE) /* a progress line may be there still */
-        fprintf(stderr, "%sscheckpoint: job %u: %s\n", isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "",
-                k->job.id, text.text);
+        fprintf(stderr, "%sscheckpoint: %s: %s\n", isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "",
+                k->label, text.text);
 }
 
 static uint32_t limit(const struct cmd *c)
@@ -82,8 +91,10 @@ static uint32_t limit(const struct cmd *c)
 
 /* ---- from names to jobs ---- */
 
-static int add(struct asks *s, const struct job *job)
+static int add(struct asks *s, const struct job *job, const char *task, uint32_t step)
 {
+    struct ask *k;
+
     if (s->n == s->room) {
         size_t room = s->room ? 2 * s->room : 16;
         struct ask *bigger = realloc(s->ask, room * sizeof *bigger);
@@ -93,13 +104,21 @@ static int add(struct asks *s, const struct job *job)
         s->ask = bigger;
         s->room = room;
     }
-    s->ask[s->n++] = (struct ask){.c = s->c,
-                                  .kind = s->kind,
-                                  .job = *job,
-                                  .status = -1,
-                                  .self = job_self(),
-                                  .limit_ms = (int64_t)s->limit * 1000,
-                                  .taskfd = -1};
+    k = &s->ask[s->n++];
+    *k = (struct ask){.c = s->c,
+                      .kind = s->kind,
+                      .job = *job,
+                      .status = -1,
+                      .self = job_self(),
+                      .step = step,
+                      .limit_ms = (int64_t)s->limit * 1000,
+                      .taskfd = -1};
+    snprintf(k->task, sizeof k->task, "%s", task);
+    if (ask_is_step(k))
+        snprintf(k->label, sizeof k->label, "job %u.%u task %.20s", job->id, step,
+                 strrchr(task, '.') + 1);
+    else
+        snprintf(k->label, sizeof k->label, "job %u", job->id);
     return 0;
 }
 
@@ -120,6 +139,40 @@ static void no_job(struct asks *s, const char *text, int status, struct err *err
         s->status = status;
 }
 
+struct adding {
+    struct asks *s;
+    const struct job *job;
+    unsigned n;
+};
+
+static int add_task(void *arg, const char *task, uint32_t step)
+{
+    struct adding *a = arg;
+
+    a->n++;
+    return add(a->s, a->job, task, step);
+}
+
+/* Of a job with a script its script, and of the steps that run in it each task; -1: no memory. */
+static int add_tasks(struct asks *s, const struct job *job, const struct job_name *name)
+{
+    struct adding a = {s, job, 0};
+
+    if (!name->has_step && job->batch && add(s, job, "batch", 0) < 0)
+        return -1;
+    if (strcmp(s->kind->verb, "create") == 0 && job->uid == geteuid() &&
+        ask_steps_each(s->c, job, name, add_task, &a) < 0)
+        return -1;
+    if (a.n > 0)
+        s->many = true;
+    else if (name->has_step)
+        no_job(s, s->c->job ? s->c->job : "step", CMD_REFUSED,
+               &(struct err){"this step has no task that could be checkpointed"});
+    else if (!job->batch)
+        return add(s, job, "batch", 0); /* is refused, with the reason */
+    return 0;
+}
+
 static void add_jobs(struct asks *s, const char *text)
 {
     struct err err = {{0}};
@@ -128,7 +181,7 @@ static void add_jobs(struct asks *s, const char *text)
     unsigned waiting;
     int n, chosen = 0;
 
-    job_parse_name(text, &name);
+    job_parse_step(text, &name);
     n = job_load_all(&name, &jobs, &waiting, &err);
     if (n < 0) {
         no_job(s, text, errno == ESRCH ? CMD_REFUSED : CMD_FAILED, &err);
@@ -140,7 +193,7 @@ static void add_jobs(struct asks *s, const char *text)
         if ((n > 1 || waiting > 0) && jobs[i].phase != JOB_PHASE_RUNNING)
             continue;
         chosen++;
-        if (add(s, &jobs[i]) < 0)
+        if (add_tasks(s, &jobs[i], &name) < 0)
             no_job(s, text, CMD_FAILED, &(struct err){"no memory"});
     }
     free(jobs);
@@ -149,17 +202,18 @@ static void add_jobs(struct asks *s, const char *text)
 }
 
 /* Nothing is asked when one of the arguments is no job id. */
-static int check_names(const struct cmd *c)
+static int check_names(const struct cmd *c, const char *verb)
 {
     struct err err = {{0}};
     struct job_name name;
 
     for (int i = 0; i < c->nargs; i++)
-        if (!job_parse_name(c->args[i], &name)) {
+        if (!job_parse_step(c->args[i], &name) || (name.has_step && strcmp(verb, "create") != 0)) {
             struct cmd wrong = *c;
 
             wrong.job = c->args[i];
-            err_set(&err, "not a job id: %s (12, or 12_3 for a task of an array)", c->args[i]);
+            err_set(&err, "not a job id: %s (12, or 12_3 for a task of an array%s)", c->args[i],
+                    strcmp(verb, "create") == 0 ? "; 12.0 for a step of srun's" : "");
             return cmd_fail(&wrong, CMD_USAGE, &err);
         }
     return CMD_DONE;
@@ -167,13 +221,15 @@ static int check_names(const struct cmd *c)
 
 /* ---- asking ---- */
 
-static int refuse_state(const struct job *job, struct err *err)
+static int refuse_state(const struct ask *k, struct err *err)
 {
+    const struct job *job = &k->job;
+
     errno = EINVAL;
     if (job->uid == 0)
         return err_set(err, "it is root's: jobs of root are not checkpointed");
-    if (!job->batch)
-        return err_set(err, "it is no batch job: only what sbatch submitted is checkpointed");
+    if (!job->batch && !ask_is_step(k))
+        return err_set(err, "it is no batch job, and no step with --checkpoint runs in it");
     switch (job->phase) {
     case JOB_PHASE_RUNNING:
         return 0;
@@ -193,7 +249,7 @@ static void begin(struct ask *k)
 
     /* Who is in the job knows that it still runs: Slurm may be ending it, and the last checkpoint wait for an
      * enable. */
-    if (refuse_state(&k->job, &err) == 0 || (k->kind->counts && k->self == k->job.id)) {
+    if (refuse_state(k, &err) == 0 || (k->kind->counts && k->self == k->job.id)) {
         if (k->job.uid == geteuid())
             ask_owner_begin(k);
         else
@@ -207,6 +263,22 @@ static void begin(struct ask *k)
         ask_end(k, CMD_REFUSED, "refused", NULL, "%s", err.text);
 }
 
+/* One ring wakes all tasks of a step, so it comes when each has found its request. */
+static void ring_steps(struct ask *from, size_t n)
+{
+    struct err err = {{0}};
+
+    for (size_t i = 0; i < n; i++) {
+        bool rung = !ask_is_step(&from[i]) || from[i].status >= 0;
+
+        for (size_t j = 0; j < i && !rung; j++)
+            rung = ask_is_step(&from[j]) && from[j].job.id == from[i].job.id &&
+                   from[j].step == from[i].step;
+        if (!rung && job_ring_step(&from[i].job, from[i].step, &err) < 0)
+            ask_end(&from[i], CMD_FAILED, "failed", NULL, "%s", err.text);
+    }
+}
+
 static void tell_progress(struct asks *s, const struct ask *from, size_t n, size_t left)
 {
     const struct ask *one = from;
@@ -215,10 +287,9 @@ static void tell_progress(struct asks *s, const struct ask *from, size_t n, size
     while (one->status >= 0)
         one++;
     if (n == 1)
-        snprintf(what, sizeof what, "job %u: %s", one->job.id, one->now);
+        snprintf(what, sizeof what, "%s: %s", one->label, one->now);
     else
-        snprintf(what, sizeof what, "%zu of %zu jobs left; job %u: %s", left, n, one->job.id,
-                 one->now);
+        snprintf(what, sizeof what, "%zu of %zu left; %s: %s", left, n, one->label, one->now);
     progress_show(&s->progress, what);
 }
 
@@ -233,6 +304,7 @@ static void ask_some(struct asks *s, struct ask *from, size_t n)
         from[i].now = "waiting for the job to take the request";
         begin(&from[i]);
     }
+    ring_steps(from, n);
     for (;;) {
         int64_t now = progress_now_ms();
 
@@ -284,7 +356,7 @@ int ask_run(const struct cmd *c, const struct ask_kind *kind)
     char self[16];
     struct err err = {{0}};
 
-    if (check_names(c) != CMD_DONE)
+    if (check_names(c, kind->verb) != CMD_DONE)
         return CMD_USAGE;
     if (c->nargs == 0 && !job_self()) {
         err_set(&err, "a job id is missing: outside a job there is none to take for granted");

@@ -4,6 +4,7 @@
  *
  *   ask.c           from the command line to the jobs; waiting for all of them; what is printed
  *   ask_owner.c     the caller's own: a request in the job's directory (common/request.h), a ring, an answer
+ *   ask_steps.c     the tasks of srun's steps: each has a directory, and answers, of its own
  *   ask_operator.c  somebody else's: a ring through Slurm, which knows who may; the verdict is in the job's
  *                   comment, which its owner may have written: it decides about nothing but that job
  */
@@ -35,6 +36,9 @@ struct ask {
     const struct ask_kind *kind;
     struct job job;
     uint32_t self;                             /* the job that this process runs in, or 0 */
+    char task[64];                             /* directory: "batch", "step-KEY.TASKID" */
+    uint32_t step;                             /* of a step's task: Slurm's id of the step */
+    char label[64];                            /* "job 12", "job 12.0 task 3" */
     int status;                                /* -1: not over */
     json_t *result;                            /* with --json: what became of it */
     const char *now;                           /* for the progress line */
@@ -48,7 +52,14 @@ struct ask {
     bool heard;     /* somebody has answered the ring */
 };
 
-/* It is over.  Prints "job ID: TEXT", to stdout for CMD_DONE, else to stderr; keeps it for --json with
+/* The running tasks of srun's steps in a job of the caller's: fn for each.  -1: some could not be looked at. */
+int ask_steps_each(const struct cmd *c, const struct job *job, const struct job_name *name,
+                   int (*fn)(void *arg, const char *task, uint32_t step), void *arg);
+bool ask_is_step(const struct ask *k);
+/* Is it (still) one of those? */
+bool ask_steps_live(const struct ask *k);
+
+/* It is over.  Prints "LABEL: TEXT", to stdout for CMD_DONE, else to stderr; keeps it for --json with
  * `state`.  a: the answer's figures, or NULL. */
 void ask_end(struct ask *k, int status, const char *state, const struct answer *a, const char *fmt,
              ...) __attribute__((format(printf, 5, 6)));

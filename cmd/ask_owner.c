@@ -31,7 +31,7 @@ static int make_id(char id[33], struct err *err)
 }
 
 /* The directory of this very job, not of one that had its id before. */
-static int open_task(const struct cmd *c, const struct job *job, struct err *err)
+static int open_task(const struct cmd *c, const struct job *job, const char *task, struct err *err)
 {
     char path[PATH_MAX];
     struct base_job found;
@@ -43,7 +43,7 @@ static int open_task(const struct cmd *c, const struct job *job, struct err *err
         return err_set(err, "what is in %s for job %u is of an earlier job of that id", path,
                        job->id);
     }
-    return base_open_task(path, &found, err);
+    return base_open(path, &found, task, err);
 }
 
 /* Has nobody taken the request yet? */
@@ -78,6 +78,8 @@ static int send_request(struct ask *k, struct err *err)
     snprintf(k->request.verb, sizeof k->request.verb, "%s", k->kind->verb);
     if (make_id(k->request.id, err) < 0 || request_put(k->taskfd, &k->request, err) < 0)
         return -1;
+    if (ask_is_step(k))
+        return 0; /* ask.c rings */
     /* Slurm delivers no signals to a job that it ends; then the shepherd looks by itself. */
     if (job_ring(&k->job, err) == 0 || (k->kind->counts && k->self == k->job.id))
         return 0;
@@ -89,7 +91,7 @@ void ask_owner_begin(struct ask *k)
 {
     struct err err = {{0}};
 
-    k->taskfd = open_task(k->c, &k->job, &err);
+    k->taskfd = open_task(k->c, &k->job, k->task, &err);
     if (k->taskfd < 0) {
         int status = errno == ESRCH ? CMD_REFUSED : CMD_FAILED;
 
@@ -138,6 +140,13 @@ static void end_answered(struct ask *k, const struct answer *a)
                 a->text, k->kind->requeues ? " (the job runs on)" : "");
         return;
     }
+    if (!a->generation[0]) { /* a script that runs srun: it has none */
+        ask_end(k, CMD_DONE, "done", a, "%s%s", a->text,
+                k->kind->holds      ? "; requeued and held (scontrol release)"
+                : k->kind->requeues ? "; requeued"
+                                    : "");
+        return;
+    }
     text_microseconds(a->pause_us, pause);
     text_microseconds((uint64_t)a->total_ms * 1000, total);
     text_bytes(a->raw_bytes, raw);
@@ -148,7 +157,7 @@ static void end_answered(struct ask *k, const struct answer *a)
             : k->kind->requeues ? "; requeued"
                                 : "");
     if (a->text[0])
-        fprintf(stderr, "scheckpoint: job %u: %s\n", k->job.id, a->text);
+        fprintf(stderr, "scheckpoint: %s: %s\n", k->label, a->text);
 }
 
 static void timed_out(struct ask *k)
@@ -191,7 +200,7 @@ static void restored(struct ask *k, int64_t elapsed)
     free(jobs);
     k->gone_ms = 0;
     io_close(&k->taskfd);
-    k->taskfd = open_task(k->c, &k->job, &err);
+    k->taskfd = open_task(k->c, &k->job, k->task, &err);
     if (k->taskfd < 0 || send_request(k, &err) < 0)
         ask_end(k, CMD_FAILED, "failed", NULL, "%s", err.text);
 }
@@ -217,6 +226,14 @@ static void ask_slurm(struct ask *k, int64_t elapsed)
     struct job now;
     struct answer last;
     uint32_t self = job_self();
+
+    if (ask_is_step(k) && !ask_steps_live(k) &&
+        !(answer_get(k->taskfd, k->request.id, &last, NULL) == 1 &&
+          strcmp(last.state, "running"))) {
+        take_back(k);
+        ask_end(k, CMD_FAILED, "failed", NULL, "it ended before the checkpoint was made");
+        return;
+    }
 
     if (k->self && self && self != k->self) { /* restored in another job */
         restored(k, elapsed);
@@ -267,6 +284,9 @@ void ask_owner_step(struct ask *k, int64_t elapsed)
      * ring without a request asks for one more checkpoint. */
     if (k->status < 0 && elapsed - k->rang_ms >= RING_AGAIN_MS && is_waiting(k)) {
         k->rang_ms = elapsed;
-        (void)job_ring(&k->job, NULL);
+        if (ask_is_step(k))
+            (void)job_ring_step(&k->job, k->step, NULL);
+        else
+            (void)job_ring(&k->job, NULL);
     }
 }

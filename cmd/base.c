@@ -215,6 +215,11 @@ int base_find(const char *path, uint32_t job, const char *cluster, struct base_j
 
 int base_open_task(const char *path, const struct base_job *j, struct err *err)
 {
+    return base_open(path, j, BASE_TASK, err);
+}
+
+int base_open(const char *path, const struct base_job *j, const char *task, struct err *err)
+{
     struct facts *f = calloc(1, sizeof *f);
     int fd = -1;
 
@@ -223,7 +228,7 @@ int base_open_task(const char *path, const struct base_job *j, struct err *err)
     snprintf(f->dir, sizeof f->dir, "%s", path);
     memcpy(f->cluster, j->cluster, sizeof f->cluster);
     memcpy(f->nonce, j->nonce, sizeof f->nonce);
-    memcpy(f->task, BASE_TASK, sizeof BASE_TASK);
+    snprintf(f->task, sizeof f->task, "%s", task);
     f->job = j->job;
     f->uid = geteuid();
     fd = gendir_open_task(f, false, err);

@@ -38,6 +38,8 @@ int base_scan(const char *path, uint32_t job, const char *cluster, struct base_j
 int base_find(const char *path, uint32_t job, const char *cluster, struct base_job *j,
               struct err *err);
 
+/* Open a directory in the job's, by its name. */
+int base_open(const char *path, const struct base_job *j, const char *task, struct err *err);
 /* Open the directory of its task. */
 int base_open_task(const char *path, const struct base_job *j, struct err *err);
 

@@ -245,6 +245,17 @@ int job_ring(const struct job *job, struct err *err)
     return job_fail(name, "signal", err);
 }
 
+int job_ring_step(const struct job *job, uint32_t step, struct err *err)
+{
+    char name[48];
+
+    start();
+    snprintf(name, sizeof name, "%u.%u", job->id, step);
+    if (slurm_signal_job_step(job->id, step, SIGURG) == SLURM_SUCCESS)
+        return 0;
+    return job_fail(name, "signal", err);
+}
+
 int job_requeue(const struct job *job, bool hold, struct err *err)
 {
     char name[32];

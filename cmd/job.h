@@ -18,6 +18,8 @@ struct job_name {
     uint32_t id;   /* a job's id, or an array's */
     bool is_task;  /* "12_3" */
     uint32_t task; /* 3 */
+    bool has_step; /* "12.0": job_parse_step only */
+    uint32_t step;
 };
 
 enum job_phase { JOB_PHASE_PENDING, JOB_PHASE_RUNNING, JOB_PHASE_SUSPENDED, JOB_PHASE_OVER };
@@ -36,6 +38,9 @@ struct job {
 
 /* "12" or "12_3", decimal, from 1; false otherwise. */
 bool job_parse_name(const char *text, struct job_name *name);
+
+/* The same, or with a step of srun's: "12.0", "12_3.0". */
+bool job_parse_step(const char *text, struct job_name *name);
 
 /* The own id of the job that the text names; asks Slurm only about "12_3".  errno as for job_load;
  * EINVAL also for what is no job id. */
@@ -68,6 +73,9 @@ int job_list_unended(uid_t uid, uint32_t **ids, struct err *err);
 /* Ring the doorbell: SIGURG to the batch task only.  errno EPERM: neither owner nor operator;
  * ESRCH: it is over. */
 int job_ring(const struct job *job, struct err *err);
+
+/* The same for all tasks of one of its steps. */
+int job_ring_step(const struct job *job, uint32_t step, struct err *err);
 
 /* The cluster's name; NULL when libslurm does not tell. Static. */
 const char *job_cluster(void);

@@ -51,7 +51,7 @@ uint32_t job_self(void)
 
 bool job_parse_name(const char *text, struct job_name *name)
 {
-    struct job_name n = {0, false, 0};
+    struct job_name n = {0, false, 0, false, 0};
     char *end;
 
     if (!text || !parse_number(text, &end, &n.id) || n.id == 0)
@@ -64,5 +64,24 @@ bool job_parse_name(const char *text, struct job_name *name)
     if (*end)
         return false;
     *name = n;
+    return true;
+}
+
+bool job_parse_step(const char *text, struct job_name *name)
+{
+    const char *dot = text ? strchr(text, '.') : NULL;
+    char job[64], *end;
+    uint32_t step;
+
+    if (!dot)
+        return job_parse_name(text, name);
+    if ((size_t)(dot - text) >= sizeof job || !parse_number(dot + 1, &end, &step) || *end)
+        return false;
+    memcpy(job, text, (size_t)(dot - text));
+    job[dot - text] = '\0';
+    if (!job_parse_name(job, name))
+        return false;
+    name->has_step = true;
+    name->step = step;
     return true;
 }

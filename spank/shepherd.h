@@ -219,6 +219,8 @@ bool shepherd_script_busy(const struct shepherd *s);
 bool shepherd_script_stop(struct shepherd *s);
 /* While it is `stopping`, now and then: ends it when its steps have ended. */
 void shepherd_script_stopping(struct shepherd *s);
+/* Request this of all tasks of its steps. */
+void shepherd_script_ask(struct shepherd *s, const char *verb);
 /* It goes on after all. */
 void shepherd_script_continue(struct shepherd *s);
 

@@ -140,6 +140,8 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
         succeeded(s, r);
     else
         failed(s, r);
+    if (marked && s->ring)
+        shepherd_script_ask(s, "create");
     if (r->error == ESTALE) {
         shepherd_final_stale(s);
         return;

@@ -220,6 +220,8 @@ static void bare_ring(struct shepherd *s)
     static int64_t noted;
     char text[160];
 
+    if (s->step) /* one ring wakes all tasks of a step, also those that nobody asks for anything */
+        return;
     if (s->dumping) {
         s->ring = true;
         return;

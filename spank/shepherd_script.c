@@ -255,15 +255,17 @@ static int stop_script(void *arg, void *result, struct err *err)
     return 0;
 }
 
-static int ask_task(int jobfd, const char *name, const struct facts *f)
+static int ask_task(int jobfd, const char *name, const struct facts *f, const char *verb)
 {
-    struct request r = {.verb = "stop"};
+    struct request r;
     unsigned char raw[16];
     struct steps_live live;
     int taskfd = gendir_open_dir(jobfd, name, NULL), rc = -1;
 
     if (taskfd < 0)
         return -1;
+    memset(&r, 0, sizeof r);
+    snprintf(r.verb, sizeof r.verb, "%s", verb);
     if (steps_live_read(taskfd, &live, NULL) == 0 && live.epoch == f->epoch &&
         getrandom(raw, sizeof raw, 0) == (ssize_t)sizeof raw) {
         for (size_t i = 0; i < sizeof raw; i++)
@@ -274,10 +276,16 @@ static int ask_task(int jobfd, const char *name, const struct facts *f)
     return rc;
 }
 
+struct ask_work {
+    const struct facts *facts;
+    const char *verb;
+};
+
 /* Each task of a step finds a request, and they are all rung for. */
 static int ask_steps(void *arg, void *result, struct err *err)
 {
-    const struct facts *f = arg;
+    const struct ask_work *w = arg;
+    const struct facts *f = w->facts;
     int stepsfd = steps_open(f, false, err), jobfd;
     struct dirent *e;
     DIR *d;
@@ -292,9 +300,18 @@ static int ask_steps(void *arg, void *result, struct err *err)
         return err_sys(err, "the job's directory");
     while ((e = readdir(d)))
         if (strncmp(e->d_name, "step-", 5) == 0)
-            (void)ask_task(dirfd(d), e->d_name, f);
+            (void)ask_task(dirfd(d), e->d_name, f, w->verb);
     closedir(d);
     return slurmjob_ring_steps(f->job, err);
+}
+
+void shepherd_script_ask(struct shepherd *s, const char *verb)
+{
+    struct ask_work w = {&s->facts, verb};
+    struct err err = {{0}};
+
+    if (clerk_run(ask_steps, &w, NULL, 0, SHEPHERD_FILES_TIMEOUT_MS, &err) < 0)
+        shepherd_say("the steps cannot be asked for checkpoints: %s", err.text);
 }
 
 static int continue_script(void *arg, void *result, struct err *err)
@@ -332,8 +349,7 @@ bool shepherd_script_stop(struct shepherd *s)
     if (clerk_run(stop_script, &s->rootfd, NULL, 0, 10000, &err) < 0)
         shepherd_say("the script cannot be stopped: %s", err.text);
     if (s->final == FINAL_TIMELIMIT) {
-        if (clerk_run(ask_steps, &s->facts, NULL, 0, SHEPHERD_FILES_TIMEOUT_MS, &err) < 0)
-            shepherd_say("the steps cannot be asked for their last checkpoints: %s", err.text);
+        shepherd_script_ask(s, "stop");
         if (s->lead_s > 0)
             limit_ms = s->lead_s * 1000 * 2 / 3;
     } else {
