@@ -60,7 +60,7 @@ usage() {
     like "an unknown verb" "$(sc frobnicate)" "unknown verb: frobnicate.*"
     like "an unknown option" "$(sc --frobnicate list)" '^status 2$'
     like "create wants a job" "$(sc create)" 'job id is missing'
-    for job in x 0 -1 1_ 1_x 1.0 ' 1' 99999999999; do
+    for job in x 0 -1 1_ 1_x 1.0.0 ' 1' 99999999999; do
         like "no job id: '$job'" "$(sc create -- "$job")" '^status 2$'
     done
     like "options of create elsewhere" "$(sc list --no-wait)" '^status 2$'
@@ -100,7 +100,7 @@ verdicts() {
     job=$(play 0 "done")
     ok "a job starts" ready "$job"
     said=$(sc create "$job")
-    like "create prints the verdict" "$said" "^job $job: gen-0000-000001: paused 45 ms, 1.0 GiB .* 12 MiB .* 2.3 s in all$"
+    like "create prints the verdict" "$said" "^job $job: gen-0000-000001: paused 45 ms, 1.0.0 GiB .* 12 MiB .* 2.3 s in all$"
     like "and ends with 0" "$said" '^status 0$'
     unlike "a quick one shows no progress" "$said" 'making'
     said=$(run scheckpoint --json create "$job" 2>&1)
