@@ -51,6 +51,7 @@ enum able_kind {
     ABLE_SECCOMP,
     ABLE_GHOST,   /* a deleted file that is too large */
     ABLE_RENAMED, /* a deleted file that has other names */
+    ABLE_MEMORY,  /* no room in the memory control group */
     ABLE_KINDS
 };
 

@@ -22,6 +22,9 @@ struct headroom {
  * points).  What cannot be read limits nothing. */
 void headroom_read(const char *root, struct headroom *h);
 
+/* The compressors' buffers where room is short (dump/pack.h). */
+#define HEADROOM_BUFFERS (4u << 20)
+
 /* What dump and criu need at least: bytes, without the compressors' buffers. processes: in the tree. */
 uint64_t headroom_need(unsigned processes);
 

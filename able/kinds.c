@@ -50,6 +50,7 @@ static const struct {
                       "run the program without its sandbox (often an option such as --no-sandbox)"},
     [ABLE_GHOST] = {"deleted-file",
                     "keep a name for files of that size while they are open, or use less"},
+    [ABLE_MEMORY] = {"memory-limit", "ask for a little more with --mem; it is tried again later"},
     [ABLE_RENAMED] = {"deleted-name",
                       "delete the file's other names too, or none, while it is open"},
 };

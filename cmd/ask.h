@@ -22,6 +22,7 @@ struct ask_kind {
     const char *wish;     /* "checkpoint": what was asked for */
     const char *doing;    /* progress: "making the checkpoint" */
     bool counts;          /* disable, enable: the owner's business, and no checkpoint comes of it */
+    bool looks;           /* able: the owner's business too */
     bool requeues, holds; /* the run of the job ends by it */
 };
 
@@ -63,6 +64,9 @@ bool ask_steps_live(const struct ask *k);
  * `state`.  a: the answer's figures, or NULL. */
 void ask_end(struct ask *k, int status, const char *state, const struct answer *a, const char *fmt,
              ...) __attribute__((format(printf, 5, 6)));
+
+/* able.c: the answer to able. */
+void ask_end_able(struct ask *k, const struct answer *a);
 
 /* Send the request, and look what has come of it; elapsed is in ms since the beginning. */
 void ask_owner_begin(struct ask *k);

@@ -12,7 +12,13 @@ void ask_operator_begin(struct ask *k)
 {
     struct err err = {{0}};
 
-    if (k->kind->counts) {
+    if (k->kind->looks) {
+        ask_end(k, CMD_REFUSED, "refused", NULL,
+                "only its owner (user id %u) may look into it: sudo -u '#%u' scheckpoint able %u; "
+                "why a "
+                "checkpoint failed is in its comment after scheckpoint create",
+                (unsigned)k->job.uid, (unsigned)k->job.uid, k->job.id);
+    } else if (k->kind->counts) {
         ask_end(k, CMD_REFUSED, "refused", NULL,
                 "only its owner (user id %u) disables and enables its checkpoints",
                 (unsigned)k->job.uid);

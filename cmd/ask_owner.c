@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -129,6 +130,10 @@ static void end_answered(struct ask *k, const struct answer *a)
 
     if (k->kind->counts) {
         end_counted(k, a);
+        return;
+    }
+    if (k->kind->looks && strcmp(a->state, "refused") != 0) {
+        ask_end_able(k, a);
         return;
     }
     if (strcmp(a->state, "done") != 0) {
@@ -268,6 +273,7 @@ void ask_owner_step(struct ask *k, int64_t elapsed)
     if (got == 1 && strcmp(a.state, "running") != 0) {
         (void)answer_remove(k->taskfd, k->request.id);
         end_answered(k, &a);
+        free(a.findings);
         return;
     }
     if (got == 1)

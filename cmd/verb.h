@@ -26,6 +26,7 @@ struct verb {
 extern const struct verb verb_create;
 extern const struct verb verb_vacate;
 extern const struct verb verb_requeue;
+extern const struct verb verb_able;
 extern const struct verb verb_disable;
 extern const struct verb verb_enable;
 extern const struct verb verb_list;

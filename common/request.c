@@ -29,7 +29,8 @@ static bool one_of(const char *s, const char *const *list)
     return false;
 }
 
-static const char *const verbs[] = {"create", "vacate", "requeue", "disable", "enable", "stop", NULL};
+static const char *const verbs[] = {"create",  "vacate", "requeue", "able",
+                                    "disable", "enable", "stop",    NULL};
 static const char *const states[] = {"running", "done", "failed", "refused", NULL};
 
 static bool id_ok(const char *id)
@@ -88,7 +89,7 @@ static bool copy_text(const json_t *o, const char *key, char *out, size_t size)
 
 /* The JSON object in dirfd/name.  NULL: ENOENT, EPERM (no file of ours), EBADMSG (not JSON), EFBIG.
  */
-static json_t *read_json(int dirfd, const char *name, struct stat *st, struct err *err)
+static json_t *read_json(int dirfd, const char *name, size_t most, struct stat *st, struct err *err)
 {
     int fd = gendir_open_file(dirfd, name, O_RDONLY, 0, err);
     json_t *o = NULL;
@@ -100,7 +101,7 @@ static json_t *read_json(int dirfd, const char *name, struct stat *st, struct er
     if (fstat(fd, st) < 0)
         err_sys(err, "%s", name);
     else
-        text = io_slurp(fd, REQUEST_MAX_BYTES, &len, err);
+        text = io_slurp(fd, most, &len, err);
     if (text)
         o = jsonread_object(text, len, err);
     if (!o)
@@ -231,7 +232,7 @@ static void look_at_request(int dirfd, const char *name, void *arg)
     }
     errno = EBADMSG;
     if (parse_name(name, id)) {
-        json_t *o = read_json(dirfd, name, &st, NULL);
+        json_t *o = read_json(dirfd, name, REQUEST_MAX_BYTES, &st, NULL);
 
         if (o) {
             rc = decode_request(o, id, &r);
@@ -281,9 +282,58 @@ int request_take(int taskfd, uid_t uid, struct request *r, struct err *err)
 
 /* ---- answers ---- */
 
+static bool finding_ok(const json_t *o)
+{
+    static const char *const texts[] = {"program", "where", "kind", "what", "remedy"};
+    uint32_t pid;
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const char *s = jsonread_string(o, texts[i]);
+
+        if (!s || !jsonread_printable(s, 512))
+            return false;
+    }
+    return json_object_size(o) == 7 && jsonread_u32(o, "process", 0, INT32_MAX, &pid) &&
+           json_is_boolean(json_object_get(o, "passing"));
+}
+
+static bool findings_ok(const json_t *list)
+{
+    if (!json_is_array(list) || json_array_size(list) > 1000)
+        return false;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!finding_ok(json_array_get(list, i)))
+            return false;
+    return true;
+}
+
+static json_t *load_findings(const char *text)
+{
+    json_t *list = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+
+    if (list && findings_ok(list))
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+/* Of an answer that has some; true also when it has none. */
+static bool take_findings(const json_t *o, struct answer *a)
+{
+    const json_t *list = json_object_get(o, "findings");
+
+    if (!list)
+        return json_object_size(o) == 10;
+    if (json_object_size(o) != 11 || !findings_ok(list))
+        return false;
+    a->findings = json_dumps(list, JSON_COMPACT | JSON_ENSURE_ASCII);
+    return a->findings != NULL;
+}
+
 int answer_put(int taskfd, const struct answer *a, struct err *err)
 {
     char text[sizeof a->text];
+    json_t *o, *findings = NULL;
     int fd, rc;
 
     if (!id_ok(a->id) || !jsonread_printable(a->verb, sizeof a->verb) || !one_of(a->verb, verbs) ||
@@ -294,20 +344,28 @@ int answer_put(int taskfd, const struct answer *a, struct err *err)
         errno = EINVAL;
         return err_set(err, "answer: a bad field");
     }
+    if (a->findings && !(findings = load_findings(a->findings))) {
+        errno = EINVAL;
+        return err_set(err, "answer: bad findings");
+    }
     memcpy(text, a->text, sizeof text);
     err_clean(text);
     fd = open_sub(taskfd, ANSWER_DIR, true, err);
-    if (fd < 0)
+    if (fd < 0) {
+        json_decref(findings);
         return err_prefix(err, "answer");
+    }
     (void)each_name(fd, remove_stale, NULL, NULL);
-    rc = write_json(fd, a->id,
-                    json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "id", a->id,
-                              "verb", a->verb, "state", a->state, "generation", a->generation,
-                              "pause_us", (json_int_t)a->pause_us, "raw_bytes",
-                              (json_int_t)a->raw_bytes, "stored_bytes", (json_int_t)a->stored_bytes,
-                              "total_ms", (json_int_t)a->total_ms, "disabled",
-                              (json_int_t)a->disabled, "text", text),
-                    err);
+    o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "id", a->id, "verb",
+                  a->verb, "state", a->state, "generation", a->generation, "pause_us",
+                  (json_int_t)a->pause_us, "raw_bytes", (json_int_t)a->raw_bytes, "stored_bytes",
+                  (json_int_t)a->stored_bytes, "total_ms", (json_int_t)a->total_ms, "disabled",
+                  (json_int_t)a->disabled, "text", text);
+    if (findings && (!o || json_object_set_new(o, "findings", findings) < 0)) {
+        json_decref(o);
+        o = NULL;
+    }
+    rc = write_json(fd, a->id, o, err);
     io_close(&fd);
     return rc < 0 ? err_prefix(err, "answer") : 0;
 }
@@ -317,7 +375,7 @@ static int decode_answer(const json_t *o, const char *id, struct answer *out, st
     struct answer a;
 
     memset(&a, 0, sizeof a);
-    if (json_object_size(o) == 10 && copy_text(o, "id", a.id, sizeof a.id) && !strcmp(a.id, id) &&
+    if (copy_text(o, "id", a.id, sizeof a.id) && !strcmp(a.id, id) &&
         copy_text(o, "verb", a.verb, sizeof a.verb) && one_of(a.verb, verbs) &&
         copy_text(o, "state", a.state, sizeof a.state) && one_of(a.state, states) &&
         copy_text(o, "generation", a.generation, sizeof a.generation) &&
@@ -326,7 +384,7 @@ static int decode_answer(const json_t *o, const char *id, struct answer *out, st
         jsonread_u32(o, "total_ms", 0, UINT32_MAX, &a.total_ms) &&
         jsonread_u32(o, "disabled", 0, UINT32_MAX, &a.disabled) &&
         jsonread_u64(o, "raw_bytes", 0, INT64_MAX, &a.raw_bytes) &&
-        jsonread_u64(o, "stored_bytes", 0, INT64_MAX, &a.stored_bytes)) {
+        jsonread_u64(o, "stored_bytes", 0, INT64_MAX, &a.stored_bytes) && take_findings(o, &a)) {
         *out = a;
         return 0;
     }
@@ -349,7 +407,7 @@ int answer_get(int taskfd, const char *id, struct answer *a, struct err *err)
     if (fd < 0)
         return errno == ENOENT ? 0 : err_prefix(err, "answer");
     snprintf(name, sizeof name, "%s.json", id);
-    o = read_json(fd, name, &st, err);
+    o = read_json(fd, name, ANSWER_MAX_BYTES, &st, err);
     io_close(&fd);
     if (!o)
         return errno == ENOENT ? 0 : err_prefix(err, "answer");
@@ -385,7 +443,7 @@ static void forget(int dirfd, const char *name, void *arg)
 
     if (!parse_name(name, id))
         return;
-    o = read_json(dirfd, name, &st, NULL);
+    o = read_json(dirfd, name, ANSWER_MAX_BYTES, &st, NULL);
     if (o && decode_answer(o, id, &a, NULL) == 0 && !strcmp(a.verb, (const char *)arg))
         (void)unlinkat(dirfd, name, 0);
     json_decref(o);

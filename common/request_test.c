@@ -380,6 +380,39 @@ static void forgotten_by_verb(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define REQUESTS_TEST(f) cmocka_unit_test_setup_teardown(f, setup_requests, teardown)
 
+#define FINDING(more)                                                                              \
+    "{\"process\":7,\"program\":\"p\",\"where\":\"\",\"kind\":\"gpu\",\"what\":\"w\",\"remedy\":"  \
+    "\"r\"," more "}"
+
+static void findings(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "{}",
+                                      "[1]",
+                                      "[{}]",
+                                      "[" FINDING("\"passing\":1") "]",
+                                      "[" FINDING("\"passing\":true,\"more\":1") "]",
+                                      "[" FINDING("\"passing\":true") ",2]"};
+    struct answer a = make_answer("done"), got;
+
+    (void)state;
+    snprintf(a.verb, sizeof a.verb, "able");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        a.findings = (char *)(uintptr_t)bad[i];
+        assert_int_equal(answer_put(task, &a, NULL), -1);
+    }
+    a.findings = (char *)(uintptr_t) "[" FINDING("\"passing\":false") "]";
+    assert_int_equal(answer_put(task, &a, NULL), 0);
+    assert_int_equal(answer_get(task, a.id, &got, NULL), 1);
+    assert_string_equal(got.findings, a.findings);
+    free(got.findings);
+    a.findings = (char *)(uintptr_t) "[]";
+    assert_int_equal(answer_put(task, &a, NULL), 0);
+    assert_int_equal(answer_get(task, a.id, &got, NULL), 1);
+    assert_string_equal(got.findings, "[]");
+    free(got.findings);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +426,7 @@ int main(void)
         REQUESTS_TEST(one_being_written_is_left_alone),
         TEST(answers_that_are_not_put),
         TEST(answers),
+        TEST(findings),
         TEST(damaged_answers),
         TEST(old_answers_are_removed),
         TEST(forgotten_by_verb),

@@ -15,6 +15,7 @@ keeper_SOURCES = spank/keeper.c spank/keeper.h spank/keeper_run.c spank/tree.c s
 keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 
 shepherd_SOURCES = \
+	spank/shepherd_able.c \
 	spank/shepherd.c spank/shepherd.h spank/shepherd_dump.c spank/shepherd_files.c spank/shepherd_final.c \
 	spank/shepherd_limit.c spank/shepherd_request.c \
 	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
@@ -26,7 +27,7 @@ step_claim_LDADD = libimage.la libcommon.la
 
 shepherd_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 shepherd_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
-shepherd_LDADD = libimage.la libcommon.la $(SLURM_LIBS) $(HWLOC_LIBS)
+shepherd_LDADD = libable.la libimage.la libcommon.la $(SLURM_LIBS) $(HWLOC_LIBS)
 
 ckpt_init_SOURCES = spank/ckpt-init.c
 ckpt_init_CFLAGS = $(WARN_CFLAGS) -fstack-protector-strong

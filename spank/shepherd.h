@@ -8,6 +8,7 @@
  *   shepherd_dump.c   the running checkpoint, and the clock
  *   shepherd_final.c  the last one: requeue, limit, vacate
  *   shepherd_request.c  what scheckpoint asks for; the counter of disables
+ *   shepherd_able.c   what in the tree cannot be checkpointed, for scheckpoint able
  *   shepherd_launch.c the first launch
  *   shepherd_script.c the batch script: which srun steps it has come to, and starting it once more
  *   shepherd_step.c   a task of a step: how it stands in the script, its input, its end
@@ -87,6 +88,7 @@ struct shepherd {
     bool dump_stop;
     struct request request; /* the owner's request that the dump answers; id "": none */
     struct request queued;  /* one that came while a dump was running that nobody had asked for */
+    struct request able;    /* to be looked at when the running dump is over; id "": none */
     char waiting[SHEPHERD_WAITING]
                 [33];         /* disables that are answered when the running dump is over */
     bool bell;                /* SIGURG came while the last dump was running */
@@ -167,10 +169,15 @@ void shepherd_requests_answer(struct shepherd *s, const struct proto_reply *r, c
                               const char *text);
 /* Then take what came meanwhile. */
 void shepherd_requests_next(struct shepherd *s);
+/* Answer a request so. */
+void shepherd_refuse(struct shepherd *s, const struct request *q, const char *text);
 /* In one line, why no checkpoint is made now. */
 void shepherd_disabled_text(const struct shepherd *s, char text[160]);
 /* Tell in the job's stderr and history, once, that one is not made. */
 void shepherd_disabled_tell(struct shepherd *s, const char *what);
+
+/* --- shepherd_able.c */
+void shepherd_able(struct shepherd *s, const struct request *q);
 
 /* --- shepherd_slurm.c: each waits at most so long for slurmctld */
 /* What slurmctld says about the job; SLURMJOB_UNKNOWN when it does not answer in time. */

@@ -32,6 +32,22 @@ static void answer(struct shepherd *s, const struct request *q, const char *stat
     shepherd_answer(s, &a);
 }
 
+void shepherd_refuse(struct shepherd *s, const struct request *q, const char *text)
+{
+    answer(s, q, "refused", NULL, text);
+}
+
+/* Nothing is stopped for it; but while CRIU has the tree in its hands, that is all that one would see. */
+static void able(struct shepherd *s, const struct request *q)
+{
+    if (!s->dumping)
+        shepherd_able(s, q);
+    else if (!s->able.id[0])
+        s->able = *q;
+    else
+        answer(s, q, "refused", NULL, "a checkpoint is being made, and another one waits to look");
+}
+
 /* ---- the counter of disables ---- */
 
 void shepherd_disabled_text(const struct shepherd *s, char text[160])
@@ -164,6 +180,8 @@ static void take(struct shepherd *s, const struct request *q)
         disable(s, q);
     } else if (strcmp(q->verb, "enable") == 0) {
         enable(s, q);
+    } else if (strcmp(q->verb, "able") == 0) {
+        able(s, q);
     } else if (s->disabled > 0) {
         shepherd_disabled_text(s, text);
         answer(s, q, "refused", NULL, text);
@@ -286,6 +304,9 @@ void shepherd_requests_next(struct shepherd *s)
     char text[160];
 
     s->queued.id[0] = '\0';
+    if (s->able.id[0] && !s->ended)
+        shepherd_able(s, &s->able);
+    s->able.id[0] = '\0';
     if (q.id[0] && s->disabled > 0) {
         shepherd_disabled_text(s, text);
         answer(s, &q, "refused", NULL, text);
