@@ -65,6 +65,7 @@ static void fill_manifest(void)
     snprintf(m->machine, sizeof m->machine, "x86_64");
     snprintf(m->criu, sizeof m->criu, "4.2");
     snprintf(m->compress, sizeof m->compress, "zstd");
+    snprintf(m->snapshot, sizeof m->snapshot, "copy-on-write");
     m->job = 12;
     m->uid = 1000;
     m->epoch = id.epoch;

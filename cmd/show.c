@@ -167,6 +167,7 @@ static void print_head(const struct shown *s)
     printf("  where     %s: %s, Linux %s\n", m->node, m->machine, m->kernel);
     printf("  isolation %s\n  criu      %s\n", m->isolation, m->criu);
     printf("  pause     %s, of which %s to stop all processes\n", pause, freeze);
+    printf("  snapshot  %s\n", m->snapshot);
     printf("  duration  %s in all\n", total);
     printf("  size      %s of data, %s stored (%s)\n", raw, stored, m->compress);
     printf("  seal      %s%s\n", s->sealed ? "good" : "NOT GOOD: ", s->why_not);

@@ -120,9 +120,10 @@ json_t *shown_json(const struct shown *s)
     }
     json_object_set_new(o, "seal", json_pack("{s:b, s:s}", "good", s->sealed, "text", s->why_not));
     json_object_set_new(o, "images", json_pack("{s:b, s:s}", "good", s->looked, "text", s->damage));
-    json_object_update_new(o, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "node", m->node, "kernel",
-                                        m->kernel, "machine", m->machine, "isolation", m->isolation,
-                                        "criu", m->criu, "compress", m->compress));
+    json_object_update_new(o, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "snapshot",
+                                        m->snapshot, "node", m->node, "kernel", m->kernel,
+                                        "machine", m->machine, "isolation", m->isolation, "criu",
+                                        m->criu, "compress", m->compress));
     json_object_update_new(
         o, json_pack("{s:I, s:I, s:I, s:I, s:I}", "pause_us", (json_int_t)m->pause_us, "freeze_us",
                      (json_int_t)m->freeze_us, "total_ms", (json_int_t)m->total_ms, "raw_bytes",

@@ -18,7 +18,20 @@
 #define MAX_KEEP 100
 #define MAX_FILE_BYTES 65536
 
-enum kind { TEMPLATE, PATHNAME, TEXT, DURATION, COUNT, SIZE, ISOLATION, ALLOW, COMPRESS, CHOICE };
+enum kind {
+    TEMPLATE,
+    PATHNAME,
+    TEXT,
+    DURATION,
+    COUNT,
+    SIZE,
+    ISOLATION,
+    ALLOW,
+    COMPRESS,
+    CHOICE,
+    SNAPSHOT,
+    TIGHT
+};
 
 /* One row per key of checkpoint.conf(5). Numbers are within [min, max]. */
 struct row {
@@ -55,6 +68,8 @@ static const struct row rows[] = {
     ROW("FilesLimit", files_limit, SIZE, 0, 0),
     ROW("FilesOver", files_over, CHOICE, 0, 0),
     ROW("Inputs", inputs, CHOICE, 0, 0),
+    ROW("Snapshot", snapshot, SNAPSHOT, 0, 0),
+    ROW("SnapshotTight", snapshot_tight, TIGHT, 0, 0),
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 _Static_assert(NROWS <= 32, "one bit per row in state.seen");
@@ -85,6 +100,7 @@ void conf_defaults(struct conf *c)
     c->dump_timeout = c->restore_timeout = 3600;
     c->max_restarts = 20;
     c->files_limit = UINT64_C(2) << 30;
+    c->snapshot = SNAPSHOT_NO;
 }
 
 /* The first complaint counts; inih goes on reading. */
@@ -245,6 +261,20 @@ static bool set_compress(struct state *st, const struct row *row, const char *va
     return true;
 }
 
+static bool set_snapshot(struct state *st, const struct row *row, const char *value)
+{
+    if (!facts_snapshot_parse(value, &st->conf->snapshot))
+        return refuse(st, "%s must be yes, no or require", row->key);
+    return true;
+}
+
+static bool set_tight(struct state *st, const struct row *row, const char *value)
+{
+    if (!facts_tight_parse(value, &st->conf->snapshot_tight))
+        return refuse(st, "%s must be hold or drop", row->key);
+    return true;
+}
+
 static bool set_row(struct state *st, const struct row *row, const char *value)
 {
     if (!*value)
@@ -268,6 +298,10 @@ static bool set_row(struct state *st, const struct row *row, const char *value)
         return set_compress(st, row, value);
     case CHOICE:
         return set_choice(st, row, value);
+    case SNAPSHOT:
+        return set_snapshot(st, row, value);
+    case TIGHT:
+        return set_tight(st, row, value);
     }
     return false;
 }

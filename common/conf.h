@@ -35,8 +35,10 @@ struct conf {
     uint32_t max_restarts;    /* MaxRestarts: default 20 */
     uint64_t
         files_limit; /* FilesLimit: bytes of files copied per generation; default 2G, 0 = no limit */
-    enum facts_choice files_over; /* FilesOver: refuse|warn, default refuse */
-    enum facts_choice inputs;     /* Inputs: refuse|warn, default refuse */
+    enum facts_choice files_over;    /* FilesOver: refuse|warn, default refuse */
+    enum facts_choice inputs;        /* Inputs: refuse|warn, default refuse */
+    enum facts_snapshot snapshot;    /* Snapshot: yes|no|require, default yes */
+    enum facts_tight snapshot_tight; /* SnapshotTight: hold|drop, default hold */
 };
 
 #define CONF_DEFAULT_PATH CKPT_SYSCONFDIR "/checkpoint.conf"

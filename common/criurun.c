@@ -19,6 +19,7 @@
 
 #define STREAM_NAME "3" /* helper_fds_place() starts there */
 #define DRAIN_NAME "4"  /* CRIURUN_FIRST_FD */
+#define SNAPSHOT_NAME "5"
 #define ENV_MAX 8
 #define STDOUT_MAX 16384u
 #define GO_MAGIC 0x6f676f67u
@@ -279,6 +280,8 @@ struct criurun *criurun_prepare(const struct criurun_opts *opts, struct err *err
         envp[nenv++] = "CKPT_OOM=1"; /* see criu-shim.c */
         if (opts->drain)
             envp[nenv++] = "CKPT_DRAIN_FD=" DRAIN_NAME; /* see criu-plugin.c */
+        if (opts->snapshot)
+            envp[nenv++] = "CKPT_SNAPSHOT_FD=" SNAPSHOT_NAME;
         l.own_group = true;
     }
     if (helper_path_trusted(opts->criu, "criu", err) < 0 ||

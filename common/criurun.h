@@ -45,7 +45,8 @@ struct criurun_opts {
                                 --unprivileged, --stream, -D, -W, the log options are added */
     const int *fds; /* passed on as CRIURUN_FIRST_FD.. (close-on-exec here is fine) */
     int nfds;
-    bool drain; /* fds[0] is the socket of capture.h's drain_fd: criu's plugin is told */
+    bool drain;    /* fds[0] is the socket of capture.h's drain_fd: criu's plugin is told */
+    bool snapshot; /* fds[1] is the socket of snapshot_wire.h */
 };
 
 struct criurun;

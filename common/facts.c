@@ -66,12 +66,16 @@ static const struct row rows[] = {
     ROW(files_limit, NUM64, 0, UINT64_MAX),
     ROW(files_over, NUM32, 0, 1),
     ROW(inputs, NUM32, 0, 1),
+    ROW(snapshot, NUM32, 0, SNAPSHOT_REQUIRE),
+    ROW(snapshot_tight, NUM32, 0, TIGHT_DROP),
+    ROW(memory_kill, NUM64, 0, UINT64_MAX),
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 _Static_assert(NROWS < 64, "one bit per row in facts_load");
 _Static_assert(sizeof(uid_t) == 4 && sizeof(gid_t) == 4 && sizeof(pid_t) == 4, "NUM32 fields");
 _Static_assert(sizeof(enum facts_isolation) == 4 && sizeof(enum facts_compress) == 4 &&
-                   sizeof(enum facts_choice) == 4,
+                   sizeof(enum facts_choice) == 4 && sizeof(enum facts_snapshot) == 4 &&
+                   sizeof(enum facts_tight) == 4,
                "NUM32 fields");
 
 bool facts_name_ok(const char *s)
@@ -105,6 +109,20 @@ bool facts_compress_parse(const char *name, enum facts_compress *c)
             return true;
         }
     return false;
+}
+
+bool facts_snapshot_parse(const char *name, enum facts_snapshot *s)
+{
+    *s = !strcmp(name, "no")        ? SNAPSHOT_NO
+         : !strcmp(name, "require") ? SNAPSHOT_REQUIRE
+                                    : SNAPSHOT_YES;
+    return *s != SNAPSHOT_YES || !strcmp(name, "yes");
+}
+
+bool facts_tight_parse(const char *name, enum facts_tight *t)
+{
+    *t = !strcmp(name, "drop") ? TIGHT_DROP : TIGHT_HOLD;
+    return *t != TIGHT_HOLD || !strcmp(name, "hold");
 }
 
 static bool text_ok(const struct row *row, const char *s)

@@ -22,6 +22,8 @@
 enum facts_isolation { ISOLATION_HOST = 0, ISOLATION_PRIVATE = 1 };
 enum facts_compress { COMPRESS_NONE = 0, COMPRESS_ZSTD = 1, COMPRESS_LZ4 = 2 };
 enum facts_choice { CHOICE_REFUSE = 0, CHOICE_WARN = 1 };
+enum facts_snapshot { SNAPSHOT_YES = 0, SNAPSHOT_NO = 1, SNAPSHOT_REQUIRE = 2 };
+enum facts_tight { TIGHT_HOLD = 0, TIGHT_DROP = 1 };
 
 #define FACTS_FILES_MAX 4096 /* with its NUL */
 
@@ -63,6 +65,10 @@ struct facts {
     uint64_t files_limit;  /* (user) bytes of files copied at most; 0: no limit */
     enum facts_choice
         files_over; /* (user) what may not be copied for its size: no dump, or a warning */
+    enum facts_snapshot snapshot;    /* (user) copy-on-write snapshots: snapshot_policy.h */
+    enum facts_tight snapshot_tight; /* when memory gets scarce while one is written */
+    uint64_t memory_kill;            /* bytes of all processes together at which Slurm kills the job
+                             (OverMemoryKill); 0: it does not */
     enum facts_choice inputs; /* (user) an input file that has changed: no restore, or a warning */
 };
 
@@ -81,5 +87,8 @@ bool facts_nonce_ok(const char *s); /* 16 lower-case hex digits */
 /* "none", "zstd", "lz4": as SPEC, checkpoint.conf and the manifest call them. */
 const char *facts_compress_name(enum facts_compress c);
 bool facts_compress_parse(const char *name, enum facts_compress *c);
+/* "yes", "no", "require"; "hold", "drop" */
+bool facts_snapshot_parse(const char *name, enum facts_snapshot *s);
+bool facts_tight_parse(const char *name, enum facts_tight *t);
 
 #endif

@@ -53,6 +53,9 @@ static struct facts good(void)
     snprintf(f.files, sizeof f.files, "./a b:/dev/shm/x*");
     f.files_limit = UINT64_C(2) << 30;
     f.inputs = CHOICE_WARN;
+    f.snapshot = SNAPSHOT_REQUIRE;
+    f.snapshot_tight = TIGHT_DROP;
+    f.memory_kill = UINT64_C(1) << 40;
     return f;
 }
 

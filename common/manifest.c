@@ -47,6 +47,7 @@ static const struct row rows[] = {
     ROW(machine, PRINTABLE, 0, 0),
     ROW(criu, PRINTABLE, 0, 0),
     ROW(compress, COMPRESS, 0, 0),
+    ROW(snapshot, PRINTABLE, 0, 0),
     ROW(pause_us, NUM32, 0, UINT32_MAX),
     ROW(freeze_us, NUM32, 0, UINT32_MAX),
     ROW(total_ms, NUM32, 0, UINT32_MAX),

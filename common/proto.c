@@ -57,7 +57,7 @@ bool proto_request_ok(const struct proto_request *r)
     case PROTO_CONTINUE:
         break;
     case PROTO_DUMP:
-        allowed = PROTO_F_STOP;
+        allowed = PROTO_F_STOP | PROTO_F_PLAIN;
         break;
     case PROTO_RESTORE:
         allowed = PROTO_F_EXACT | PROTO_F_CUT;

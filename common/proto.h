@@ -31,7 +31,7 @@
 
 enum proto_verb {
     PROTO_PING = 1, /* answered at once; the reply tells whether the keeper holds the capability */
-    PROTO_DUMP = 2, /* dump the tree; flags: PROTO_F_STOP */
+    PROTO_DUMP = 2, /* dump the tree; flags: PROTO_F_STOP, PROTO_F_PLAIN */
     PROTO_RESTORE = 3, /* restore the newest generation older than `generation` ("": any) */
     PROTO_CANCEL = 4,  /* end the running helper; its request is answered ECANCELED */
     PROTO_EXITED = 5,  /* keeper -> shepherd only */
@@ -42,6 +42,7 @@ enum proto_verb {
 };
 
 #define PROTO_F_STOP 1u  /* leave the tree stopped after a dump that was committed */
+#define PROTO_F_PLAIN 8u /* no copy-on-write snapshot this time */
 #define PROTO_F_EXACT 2u /* PROTO_RESTORE: `generation` itself, not an older one */
 #define PROTO_F_CUT                                                                                \
     4u /* PROTO_RESTORE: nobody else writes the job's stdout and stderr: cut them back */
@@ -65,6 +66,8 @@ struct proto_request {
     char generation[32]; /* GENDIR_NAME form or "" */
 };
 
+#define PROTO_R_SNAPSHOT 1u /* a dump: with copy-on-write snapshots */
+
 struct proto_reply {
     uint32_t magic;
     uint32_t version;
@@ -76,6 +79,8 @@ struct proto_reply {
     uint32_t pause_us; /* how long the tree stood still */
     uint32_t total_ms; /* from request to commit */
     uint32_t processes;
+    uint32_t flags; /* PROTO_R_* */
+    uint32_t reserved;
     uint64_t raw_bytes;    /* memory and data of the tree */
     uint64_t stored_bytes; /* in the generation directory */
     char generation[32]; /* which generation this is about; set on failures too where one was tried

@@ -43,7 +43,8 @@ static void verbs_and_flags(void **state)
 
         assert_int_equal(proto_request_ok(&r), known);
         for (unsigned bit = 0; bit < 32; bit++) {
-            bool allowed = (verb == PROTO_DUMP && (1u << bit) == PROTO_F_STOP) ||
+            bool allowed = (verb == PROTO_DUMP &&
+                            ((1u << bit) == PROTO_F_STOP || (1u << bit) == PROTO_F_PLAIN)) ||
                            (verb == PROTO_RESTORE &&
                             ((1u << bit) == PROTO_F_EXACT || (1u << bit) == PROTO_F_CUT));
 

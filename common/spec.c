@@ -13,7 +13,8 @@ const char spec_help[] =
     "days-hours:minutes, days-hours:minutes:seconds), and, separated by commas, interval=TIME (0: "
     "none by the clock), keep=1..100, compress=none|lz4|zstd|zstd:1..19, isolation=private|host, "
     "name=NAME (of a step), "
-    "files=PATH[:PATH...], files-limit=SIZE, files-over=refuse|warn, inputs=refuse|warn";
+    "files=PATH[:PATH...], files-limit=SIZE, files-over=refuse|warn, inputs=refuse|warn, "
+    "snapshot=yes|no|require";
 
 /* Digits to a number, which they must be from first to last; *p stands behind them afterwards. */
 static bool take_number(const char **p, uint64_t *v)
@@ -210,6 +211,12 @@ static bool set_name(struct spec *s, const char *value)
     return true;
 }
 
+static bool set_snapshot(struct spec *s, const char *value)
+{
+    s->has_snapshot = true;
+    return facts_snapshot_parse(value, &s->snapshot);
+}
+
 static const struct row {
     const char *key;
     const char *allowed;
@@ -229,6 +236,7 @@ static const struct row {
      offsetof(struct spec, has_files_limit)},
     {"files-over", "refuse or warn", set_files_over, offsetof(struct spec, has_files_over)},
     {"inputs", "refuse or warn", set_inputs, offsetof(struct spec, has_inputs)},
+    {"snapshot", "yes, no or require", set_snapshot, offsetof(struct spec, has_snapshot)},
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 

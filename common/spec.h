@@ -29,6 +29,8 @@ struct spec {
     uint64_t files_limit;
     enum facts_choice files_over, inputs;
     char name[25]; /* of a step: [A-Za-z0-9_]{1,24}, "" none */
+    bool has_snapshot;
+    enum facts_snapshot snapshot;
 };
 
 /* Parse; NULL, "" and "(null)" are the bare option.  On failure *err says what is wrong and what is

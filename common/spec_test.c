@@ -147,6 +147,8 @@ static void refused_with_the_piece_and_what_is_allowed(void **state)
         {"files-limit=8388608T", "'files-limit=8388608T'", "number of bytes"},
         {"files-over=no", "'files-over=no'", "refuse or warn"},
         {"inputs=", "'inputs='", "refuse or warn"},
+        {"snapshot=", "'snapshot='", "yes, no or require"},
+        {"snapshot=maybe", "'snapshot=maybe'", "yes, no or require"},
     };
 
     (void)state;

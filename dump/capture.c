@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,15 +20,25 @@
 #define PIPE_BYTES (1 << 20)
 #define OPEN_MAX 4096u /* pipes at once */
 
-enum { AT_RUN = 0, AT_STREAM = CRIURUN_NFDS, AT_DRAIN, AT_PACK, AT_CANCEL, AT_RESULT, AT_PIPES };
+enum {
+    AT_RUN = 0,
+    AT_STREAM = CRIURUN_NFDS,
+    AT_DRAIN,
+    AT_SNAPSHOT,
+    AT_PACK,
+    AT_CANCEL,
+    AT_RESULT,
+    AT_PIPES
+};
 
 /* One image on its way. */
 struct flow {
     int fd;
     char name[CRIMG_NAME_MAX + 1];
-    struct image *image;      /* small: into memory */
-    bool bulk;                /* into the pack */
-    struct pack_frame *frame; /* being filled; NULL: a new one is needed.  Neither: dropped */
+    struct image *image;           /* small: into memory */
+    struct snapshot_process *held; /* to be merged with a snapshot: into memory */
+    bool bulk;                     /* into the pack */
+    struct pack_frame *frame;      /* being filled; NULL: a new one is needed.  Neither: dropped */
 };
 
 struct capture {
@@ -37,6 +48,7 @@ struct capture {
     size_t n, room;
     struct pollfd *fds;
     uint8_t *scratch;
+    pid_t pagemap; /* whose pagemap image was opened last: CRIU opens that of its pages next */
     bool starving; /* a bulk image waits for a frame */
     bool deaf;     /* nothing will come from CRIU's plugin any more */
     bool draining; /* CRIU waits for the pipes to be empty */
@@ -75,6 +87,19 @@ static int grow_flows(struct capture *c, struct err *err)
     return 0;
 }
 
+/* The pages of a process that has a snapshot. */
+static struct snapshot_process *held_for(const struct capture *c, const struct crimg_name *parsed,
+                                         const char *name)
+{
+    struct snapshot_process *p = NULL;
+
+    if (c->o->snapshot && c->pagemap && !strcmp(parsed->prefix, "pages-"))
+        p = snapshot_of(c->o->snapshot, c->pagemap);
+    if (p)
+        snprintf(p->pages, sizeof p->pages, "%s", name);
+    return p;
+}
+
 static int open_flow(struct capture *c, int fd, struct err *err)
 {
     struct flow f = {.fd = fd};
@@ -82,8 +107,10 @@ static int open_flow(struct capture *c, int fd, struct err *err)
 
     memcpy(f.name, c->requests.name, sizeof f.name);
     if (crimg_parse_name(f.name, &parsed)) {
-        f.bulk = parsed.kind == CRIMG_BULK;
-        if (!f.bulk) {
+        f.held = held_for(c, &parsed, f.name);
+        f.bulk = parsed.kind == CRIMG_BULK && !f.held;
+        c->pagemap = parsed.kind == CRIMG_PAGEMAP ? (pid_t)parsed.id : 0;
+        if (parsed.kind != CRIMG_BULK) {
             f.image = images_add(c->o->images, f.name, err);
             if (!f.image)
                 return -1;
@@ -183,6 +210,8 @@ static int serve_flow(struct capture *c, struct flow *f, struct err *err)
             submit(c, f);
         return 0;
     }
+    if (f->held)
+        return snapshot_hold(f->held, to, (size_t)n, err);
     return f->image ? images_append(c->o->images, f->image, to, (size_t)n, err) : 0;
 }
 
@@ -279,6 +308,8 @@ static int wait_events(struct capture *c, struct err *err)
     criurun_pollfds(c->o->run, c->fds + AT_RUN);
     c->fds[AT_STREAM] = (struct pollfd){.fd = c->requests.sock, .events = POLLIN};
     c->fds[AT_DRAIN] = (struct pollfd){.fd = c->deaf ? -1 : c->o->drain_fd, .events = POLLIN};
+    c->fds[AT_SNAPSHOT] =
+        (struct pollfd){.fd = c->o->snapshot ? snapshot_fd(c->o->snapshot) : -1, .events = POLLIN};
     c->fds[AT_PACK] = (struct pollfd){.fd = pack_eventfd(c->o->pack), .events = POLLIN};
     c->fds[AT_CANCEL] = (struct pollfd){.fd = c->o->cancel_fd, .events = POLLIN};
     c->fds[AT_RESULT] = (struct pollfd){.fd = c->o->result_fd};
@@ -311,6 +342,8 @@ static int turn(struct capture *c, struct err *err)
     ended = criurun_pump(c->o->run);
     /* The plugin's byte before the stream: what was requested before it is then seen below. */
     if (c->fds[AT_DRAIN].revents && hear_plugin(c, err) < 0)
+        return -1;
+    if (c->fds[AT_SNAPSHOT].revents && snapshot_serve(c->o->snapshot, err) < 0)
         return -1;
     if (serve_stream(c, err) < 0)
         return -1;

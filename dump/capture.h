@@ -18,6 +18,7 @@
 #include "common/err.h"
 #include "dump/images.h"
 #include "dump/pack.h"
+#include "dump/snapshot.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -26,11 +27,12 @@ struct capture_opts {
     struct criurun *run;
     struct images *images;
     struct pack *pack;
-    int drain_fd;     /* our end of the drain socket (SOCK_STREAM) */
-    pid_t root;       /* of the tree: must stand still when the plugin asks */
-    int cancel_fd;    /* readable: give up (ECANCELED) */
-    int result_fd;    /* a pipe's writing end: its reader is gone: give up (EPIPE) */
-    int64_t deadline; /* CLOCK_MONOTONIC milliseconds: give up (ETIMEDOUT) */
+    struct snapshot *snapshot; /* NULL: none are made */
+    int drain_fd;              /* our end of the drain socket (SOCK_STREAM) */
+    pid_t root;                /* of the tree: must stand still when the plugin asks */
+    int cancel_fd;             /* readable: give up (ECANCELED) */
+    int result_fd;             /* a pipe's writing end: its reader is gone: give up (EPIPE) */
+    int64_t deadline;          /* CLOCK_MONOTONIC milliseconds: give up (ETIMEDOUT) */
     /* NULL, or called once when all images are in and the tree still stands: what must be consistent with
      * them is taken now, as fast as can be.  The pack's frames are all free or on their way then.  -1 with a
      * text: the dump fails, the tree goes on. */

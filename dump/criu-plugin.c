@@ -19,8 +19,13 @@
  * it lets the tree go; there we tell the helper so and wait until it has emptied all pipes.  A helper
  * that is gone reads no pipe and commits no checkpoint, so its silence is no reason to wait.
  *
+ * Behind that, each process gets a copy-on-write snapshot where it can have one: snapshot_take.h.
+ *
  * The descriptor's layout is that of CRIU's plugin interface 0.2.
  */
+#include "dump/snapshot_scan.h"
+#include "dump/snapshot_take.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -71,7 +76,7 @@ static void mend_thread(int tid)
                  (void *)(intptr_t)-ERESTARTNOINTR);
 }
 
-static int checkpoint_devices(int pid)
+static void mend(int pid)
 {
     char path[40];
     struct dirent *e;
@@ -80,43 +85,68 @@ static int checkpoint_devices(int pid)
     snprintf(path, sizeof path, "/proc/%d/task", pid);
     d = opendir(path);
     if (!d)
-        return -ENOTSUP;
+        return;
     while ((e = readdir(d)))
         if (*e->d_name >= '1' && *e->d_name <= '9')
             mend_thread((int)strtol(e->d_name, NULL, 10));
     closedir(d);
-    return -ENOTSUP; /* "nothing of mine": CRIU then notes no plugin in the inventory */
 }
 
 #else
 
-static int checkpoint_devices(int pid)
+static void mend(int pid)
 {
     (void)pid;
-    return -ENOTSUP;
 }
 
 #endif
 
+static int checkpoint_devices(int pid)
+{
+    mend(pid);
+    if (snapshot_take(pid) < 0)
+        return -1;
+    return -ENOTSUP; /* "nothing of mine": CRIU then notes no plugin in the inventory */
+}
+
+/* criu-shim.so's, when that is loaded. */
+extern int (*ckpt_pagemap_scan)(int fd, void *arg) __attribute__((weak));
+
 static int drain_fd = -1;
+
+/* A descriptor by the name of an environment variable, or -1. */
+static int inherited(const char *name)
+{
+    const char *number = getenv(name);
+    int fd = number && *number >= '4' && *number <= '9' && !number[1] ? *number - '0' : -1;
+
+    return fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
+}
 
 static int plugin_init(int stage)
 {
-    const char *number = getenv("CKPT_DRAIN_FD");
+    int fd;
 
     if (stage != STAGE_DUMP)
         return 0;
+    drain_fd = inherited("CKPT_DRAIN_FD");
     /* Without it the image may be torn: better none. */
-    if (!number || *number < '4' || *number > '9' || number[1])
+    if (drain_fd < 0)
         return -1;
-    drain_fd = *number - '0';
-    return fcntl(drain_fd, F_SETFD, FD_CLOEXEC);
+    fd = inherited("CKPT_SNAPSHOT_FD");
+    if (&ckpt_pagemap_scan) {
+        ckpt_pagemap_scan = snapshot_scan;
+        snapshot_take_init(fd);
+    }
+    return 0;
 }
 
 static void plugin_exit(int stage, int ret)
 {
     char c = 'd';
 
+    if (stage == STAGE_DUMP)
+        snapshot_take_fini();
     if (stage != STAGE_DUMP || ret != 0 || drain_fd < 0)
         return;
     if (send(drain_fd, &c, 1, MSG_NOSIGNAL) == 1)

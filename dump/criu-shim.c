@@ -10,8 +10,12 @@
  *
  * While it dumps, openat() goes through shim-maps.h: shared memory under isolation=private.
  *
+ * An ioctl PAGEMAP_SCAN goes to our plugin when it wants it (snapshot_take.h): memory of which there is a
+ * copy-on-write snapshot is not CRIU's to save.
+ *
  * And the root of a restored tree is a child subreaper from its birth: see setsid() below.
  */
+#include "dump/pagemap_scan.h"
 #include "dump/shim-maps.h"
 
 #include <errno.h>
@@ -29,6 +33,11 @@
 
 int connect(int fd, const struct sockaddr *addr, socklen_t len);
 int openat64(int dirfd, const char *path, int flags, ...);
+int ioctl(int fd, unsigned long request, ...);
+
+/* The plugin's to set. */
+extern int (*ckpt_pagemap_scan)(int fd, void *arg);
+int (*ckpt_pagemap_scan)(int fd, void *arg);
 
 static int stream_fd = -1;
 static pid_t criu_pid;
@@ -112,6 +121,19 @@ int openat64(int dirfd, const char *path, int flags, ...)
     if (dumping)
         return maps_openat(dirfd, path, flags, mode);
     return (int)syscall(SYS_openat, dirfd, path, flags, mode);
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    void *arg;
+    va_list ap;
+
+    va_start(ap, request);
+    arg = va_arg(ap, void *);
+    va_end(ap);
+    if (request == SCAN_IOCTL && ckpt_pagemap_scan)
+        return ckpt_pagemap_scan(fd, arg);
+    return (int)syscall(SYS_ioctl, fd, request, arg);
 }
 
 /* CRIU 4.2 gives PR_SET_CHILD_SUBREAPER back to a task at the very end (pie/restorer.c), after its temporary

@@ -16,6 +16,8 @@
 #include "dump/generation.h"
 #include "dump/images.h"
 #include "dump/pack.h"
+#include "dump/snapshot_policy.h"
+#include "dump/snapshot_store.h"
 #include "dump/target.h"
 #include "dump/watchdog.h"
 
@@ -53,6 +55,10 @@ struct dump {
     struct criurun *run;
     struct images *images;
     struct pack *pack;
+    struct snapshot *snapshot;
+    struct snapshot_policy *policy;
+    struct snapshot_store *store;
+    struct snapshot_store_opts store_opts;
     struct generation gen;
     struct manifest_process *processes;
     uint32_t *states;
@@ -135,20 +141,28 @@ static int prepare_criu(struct dump *d, struct err *err)
                           "--timeout",
                           FREEZE_S,
                           NULL};
-    int pair[2];
+    int drain[2], snapshot[2], fds[2];
     struct criurun_opts opts = {.criu = d->facts.criu,
                                 .helper_dir = d->facts.helper_dir,
                                 .args = args,
-                                .fds = &pair[1],
-                                .nfds = 1,
-                                .drain = true};
+                                .fds = fds,
+                                .nfds = 2,
+                                .drain = true,
+                                .snapshot = true};
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, drain) < 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, snapshot) < 0)
         return err_sys(err, "socketpair");
     snprintf(pid, sizeof pid, "%d", d->pid);
+    fds[0] = drain[1];
+    fds[1] = snapshot[1];
     d->run = criurun_prepare(&opts, err);
-    d->drain = pair[0];
-    io_close(&pair[1]);
+    d->drain = drain[0];
+    d->snapshot = snapshot_create(snapshot[0]);
+    io_close(&drain[1]);
+    io_close(&snapshot[1]);
+    if (d->run && !d->snapshot)
+        return err_sys(err, "snapshot");
     return d->run ? 0 : -1;
 }
 
@@ -281,6 +295,7 @@ static int capture(struct dump *d, struct err *err)
     struct capture_opts opts = {.run = d->run,
                                 .images = d->images,
                                 .pack = d->pack,
+                                .snapshot = d->snapshot,
                                 .drain_fd = d->drain,
                                 .root = d->pid,
                                 .cancel_fd = d->signals,
@@ -293,6 +308,11 @@ static int capture(struct dump *d, struct err *err)
         errno = ESRCH;
         return err_set(err, "process %d has ended meanwhile", d->pid);
     }
+    d->policy = snapshot_policy_apply(d->snapshot, &d->facts, d->pid,
+                                      (d->request.flags & PROTO_F_STOP) != 0,
+                                      (d->request.flags & PROTO_F_PLAIN) != 0, err);
+    if (!d->policy)
+        return -1;
     d->log = true;
     if (criurun_go(d->run, 0, err) < 0)
         return -1;
@@ -312,6 +332,27 @@ static int capture(struct dump *d, struct err *err)
     return 0;
 }
 
+/* What CRIU left out, while the job runs on. */
+static int store_snapshot(struct dump *d, struct err *err)
+{
+    if (snapshot_count(d->snapshot) == 0)
+        return 0;
+    d->store_opts = (struct snapshot_store_opts){.snapshot = d->snapshot,
+                                                 .images = d->images,
+                                                 .pack = d->pack,
+                                                 .cancel_fd = d->signals,
+                                                 .result_fd = HELPER_FD_RESULT,
+                                                 .deadline = d->deadline,
+                                                 .watch = snapshot_policy_watch,
+                                                 .watch_arg = d->policy};
+    d->store = snapshot_store_create(&d->store_opts, err);
+    if (!d->store || snapshot_store_run(d->store, err) < 0 ||
+        snapshot_store_prove(d->store, err) < 0)
+        return -1;
+    snapshot_end(d->snapshot);
+    return 0;
+}
+
 static int cancelled(const struct dump *d, struct err *err)
 {
     struct pollfd p = {.fd = d->signals, .events = POLLIN};
@@ -328,6 +369,7 @@ static int store(struct dump *d, struct err *err)
     char version[32];
     struct generation_info info = {.reason = d->request.reason,
                                    .criu_version = version,
+                                   .snapshot = snapshot_how(d->snapshot),
                                    .freeze_us = stat_us(stats, "Freezing time: "),
                                    .processes = d->processes,
                                    .nprocesses = d->nprocesses};
@@ -335,7 +377,7 @@ static int store(struct dump *d, struct err *err)
     criurun_version_tell(&d->criu_version, version, sizeof version);
     info.pause_us = info.freeze_us + stat_us(stats, "Frozen time: ");
     d->doing = "writing the checkpoint";
-    if (pack_finish(d->pack, d->deadline, err) < 0)
+    if (store_snapshot(d, err) < 0 || pack_finish(d->pack, d->deadline, err) < 0)
         return -1;
     info.total_ms = elapsed_ms(d);
     if (generation_write(&d->gen, &d->facts, d->images, d->pack, &info, &d->reply.raw_bytes,
@@ -382,6 +424,10 @@ static void run(struct dump *d, struct err *err)
         rc = -1;
     if (rc == 0)
         rc = unprivileged_part(d, err);
+    if (d->snapshot && snapshot_count(d->snapshot) > 0)
+        d->reply.flags |= PROTO_R_SNAPSHOT;
+    /* The job's memory is its own again. */
+    snapshot_end(d->snapshot);
     if (rc < 0) {
         /* First the answer and the tree: what follows may hang with the file system, and then it
          * is the watchdog that sends it. */
@@ -391,7 +437,11 @@ static void run(struct dump *d, struct err *err)
     if (d->log)
         save_log(d);
     /* A thread that hangs in the kernel keeps what it uses. */
-    (void)pack_destroy(d->pack);
+    if (pack_destroy(d->pack)) {
+        snapshot_store_destroy(d->store);
+        snapshot_destroy(d->snapshot);
+    }
+    snapshot_policy_destroy(d->policy);
     generation_end(&d->gen);
     criurun_destroy(d->run);
     watchdog_stop();

@@ -165,6 +165,30 @@ int images_append(struct images *im, struct image *img, const void *data, size_t
     return 0;
 }
 
+int images_replace(struct images *im, const char *name, uint8_t *data, size_t len, struct err *err)
+{
+    struct image *img = find(im, name);
+    int rc = 0;
+
+    errno = ENOENT;
+    if (!img) {
+        rc = err_set(err, "CRIU sent no %s", name);
+    } else if (len > CRIMG_TOTAL_MAX - (im->bytes - img->len)) {
+        errno = EFBIG;
+        rc = err_set(err, "the tree's state without its memory is larger than %u MiB",
+                     CRIMG_TOTAL_MAX >> 20);
+    }
+    if (rc < 0) {
+        free(data);
+        return -1;
+    }
+    im->bytes = im->bytes - img->len + len;
+    free(img->data);
+    img->data = data;
+    img->len = img->room = len;
+    return 0;
+}
+
 uint64_t images_bytes(const struct images *im)
 {
     return im->bytes;

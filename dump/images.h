@@ -28,6 +28,8 @@ struct image *images_add(struct images *im, const char *name, struct err *err);
 /* EFBIG: all images together exceed CRIMG_TOTAL_MAX. */
 int images_append(struct images *im, struct image *img, const void *data, size_t len,
                   struct err *err);
+/* Other contents for an image that is there; data is taken over (malloc'ed), on failure too. */
+int images_replace(struct images *im, const char *name, uint8_t *data, size_t len, struct err *err);
 uint64_t images_bytes(const struct images *im);
 /* Contents of an image, or NULL. */
 const uint8_t *images_find(const struct images *im, const char *name, size_t *len);

@@ -11,7 +11,14 @@ libdump_la_SOURCES = \
 	dump/target.c dump/target.h dump/watchdog.c dump/watchdog.h
 libdump_la_CFLAGS = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CRYPTO_CFLAGS)
 libdump_la_LIBADD = libable.la $(ZSTD_LIBS) $(LZ4_LIBS) $(CRYPTO_LIBS) $(PROTOBUF_C_LIBS) -lpthread
-dump/libdump_la-images.lo dump/libdump_la-requests.lo: common/criu.pb-c.h
+dump/libdump_la-images.lo dump/libdump_la-requests.lo dump/libdump_la-snapshot_pages.lo: common/criu.pb-c.h
+
+# Copy-on-write snapshots; the other half of them is in the plugin.
+libdump_la_SOURCES += \
+	dump/headroom.c dump/headroom.h dump/inject.c dump/inject.h dump/inject_arch.h dump/pagemap_scan.h \
+	dump/snapshot.c dump/snapshot.h dump/snapshot_map.c dump/snapshot_map.h \
+	dump/snapshot_pages.c dump/snapshot_pages.h dump/snapshot_policy.c dump/snapshot_policy.h \
+	dump/snapshot_store.c dump/snapshot_store.h dump/snapshot_wire.h
 
 # Preloaded into criu, and its plugin: they run in criu's process, which a sanitizer's runtime would break.
 helper_LTLIBRARIES += criu-shim.la
@@ -20,7 +27,10 @@ criu_shim_la_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
 criu_shim_la_LDFLAGS = $(HARDEN_LDFLAGS) -module -avoid-version -shared
 criuplugindir = $(helperdir)/criu-plugins
 criuplugin_LTLIBRARIES = ckpt-criu.la
-ckpt_criu_la_SOURCES = dump/criu-plugin.c
+ckpt_criu_la_SOURCES = \
+	dump/criu-plugin.c dump/inject.c dump/inject.h dump/inject_arch.h dump/pagemap_scan.h \
+	dump/snapshot_map.c dump/snapshot_map.h dump/snapshot_scan.c dump/snapshot_scan.h \
+	dump/snapshot_take.c dump/snapshot_take.h dump/snapshot_tree.c dump/snapshot_tree.h dump/snapshot_wire.h
 ckpt_criu_la_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
 ckpt_criu_la_LDFLAGS = $(HARDEN_LDFLAGS) -module -avoid-version -shared
 

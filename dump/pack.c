@@ -98,6 +98,8 @@ static bool exceeds(const struct pack *p, uint64_t at, size_t len)
 /* The place of an uncompressed frame is known beforehand: each thread writes its own. */
 static const char *press(struct pack *p, struct frame *f, struct press *tools)
 {
+    if (f->pub.fill && f->pub.fill(f->pub.arg, f->pub.at, f->pub.raw, f->pub.len) < 0)
+        return "cannot read the memory to be saved";
     if (p->compress != COMPRESS_NONE)
         return press_frame(tools, f->pub.raw, f->pub.len, f->own, &f->stored_len, f->sha256);
     if (exceeds(p, f->at, f->pub.len))
@@ -390,6 +392,7 @@ struct pack_frame *pack_get(struct pack *p, bool *idle)
             p->frames[i].state = FILLING;
             got = &p->frames[i].pub;
             got->len = 0;
+            got->fill = NULL;
         }
     *idle = !got && p->head == p->tail;
     pthread_mutex_unlock(&p->lock);
@@ -439,6 +442,16 @@ int pack_failed(struct pack *p, struct err *err)
         return 0;
     errno = failed;
     return -1;
+}
+
+bool pack_idle(struct pack *p)
+{
+    bool idle;
+
+    pthread_mutex_lock(&p->lock);
+    idle = p->failed || p->head == p->tail;
+    pthread_mutex_unlock(&p->lock);
+    return idle;
 }
 
 int pack_finish(struct pack *p, int64_t deadline, struct err *err)

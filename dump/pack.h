@@ -28,6 +28,11 @@ struct pack_frame {
     size_t room; /* bytes that raw holds at most */
     size_t len;  /* bytes in it: the feeder's */
     char image[64];
+    /* NULL, or called by a thread of the pool to put the bytes into raw: what begins at `at` of the image.  -1
+     * with errno: the pack fails.  arg must outlive the pack. */
+    int (*fill)(const void *arg, uint64_t at, uint8_t *raw, size_t len);
+    const void *arg;
+    uint64_t at;
 };
 
 struct pack_sums {
@@ -65,6 +70,8 @@ void pack_clear_event(struct pack *p);
 /* -1 with errno and text once a thread has failed (disk full ...): what is fed from then on is dropped. */
 int pack_failed(struct pack *p, struct err *err);
 
+/* Is everything submitted in the file (or the pack has failed)? */
+bool pack_idle(struct pack *p);
 /* Wait until everything submitted is in the file, at most until `deadline` (CLOCK_MONOTONIC milliseconds); ETIMEDOUT.
  * Then: the index text, owned by the pack, and the sums. */
 int pack_finish(struct pack *p, int64_t deadline, struct err *err);

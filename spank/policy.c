@@ -144,6 +144,8 @@ static int user_part(const struct conf *conf, const struct policy_task *t, struc
     f->files_limit = s.has_files_limit ? s.files_limit : conf->files_limit;
     f->files_over = s.has_files_over ? s.files_over : conf->files_over;
     f->inputs = s.has_inputs ? s.inputs : conf->inputs;
+    f->snapshot = s.has_snapshot ? s.snapshot : conf->snapshot;
+    f->snapshot_tight = conf->snapshot_tight;
     if (isolation(conf, f, err) < 0)
         return -1;
     return directory(conf, t, f, err);

@@ -86,6 +86,7 @@ struct shepherd {
     uint32_t dump_id;
     char dump_reason[24];
     bool dump_stop;
+    bool dump_plain;        /* the last one failed with a snapshot: the next does without */
     struct request request; /* the owner's request that the dump answers; id "": none */
     struct request queued;  /* one that came while a dump was running that nobody had asked for */
     struct request able;    /* to be looked at when the running dump is over; id "": none */

@@ -62,6 +62,8 @@ void shepherd_dump(struct shepherd *s, const char *reason, bool stop)
     shepherd_request_init(s, &r, PROTO_DUMP, reason);
     if (stop)
         r.flags |= PROTO_F_STOP;
+    if (s->dump_plain)
+        r.flags |= PROTO_F_PLAIN;
     snprintf(s->dump_reason, sizeof s->dump_reason, "%s", reason);
     s->dump_stop = stop;
     s->dump_id = r.id;
@@ -136,6 +138,7 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
         relay_resume(&s->relay);
     else if (!marked)
         shepherd_script_release(s);
+    s->dump_plain = r->error != 0 && (r->flags & PROTO_R_SNAPSHOT);
     if (r->error == 0)
         succeeded(s, r);
     else

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dump/snapshot_store.h"
+
+#include "dump/capture.h"
+#include "dump/snapshot_pages.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct snapshot_store {
+    const struct snapshot_store_opts *o;
+    struct snapshot_pages **pages; /* one per snapshot */
+    size_t n;
+};
+
+static int check(const struct snapshot_store *st, const struct pollfd *fds, struct err *err)
+{
+    if (fds[0].revents)
+        pack_clear_event(st->o->pack);
+    if (pack_failed(st->o->pack, err) < 0) {
+        /* The cause of what the reader met. */
+        (void)snapshot_alive(st->o->snapshot, err);
+        return -1;
+    }
+    if (fds[1].revents) {
+        errno = ECANCELED;
+        return err_set(err, "cancelled");
+    }
+    if (fds[2].revents & (POLLERR | POLLHUP)) {
+        errno = EPIPE;
+        return err_set(err, "the keeper is gone");
+    }
+    if (capture_now_ms() >= st->o->deadline) {
+        errno = ETIMEDOUT;
+        return err_set(err, "the checkpoint did not end within the time limit for one");
+    }
+    return st->o->watch ? st->o->watch(st->o->watch_arg, err) : 0;
+}
+
+/* Until something has happened in the pack, or it is time to look at memory again. */
+static int wait_pack(const struct snapshot_store *st, struct err *err)
+{
+    struct pollfd fds[3] = {{.fd = pack_eventfd(st->o->pack), .events = POLLIN},
+                            {.fd = st->o->cancel_fd, .events = POLLIN},
+                            {.fd = st->o->result_fd}};
+
+    if (poll(fds, 3, SNAPSHOT_WATCH_MS) < 0 && errno != EINTR)
+        return err_sys(err, "poll");
+    return check(st, fds, err);
+}
+
+static int feed(const struct snapshot_store *st, size_t i, struct err *err)
+{
+    const struct snapshot_process *p = snapshot_at(st->o->snapshot, i);
+    uint64_t total = snapshot_pages_bytes(st->pages[i]), at = 0;
+
+    while (at < total) {
+        uint64_t left = total - at;
+        struct pack_frame *f;
+        bool idle;
+
+        f = pack_get(st->o->pack, &idle);
+        if (!f) {
+            if (wait_pack(st, err) < 0)
+                return -1;
+            continue;
+        }
+        memcpy(f->image, p->pages, sizeof f->image);
+        f->len = left < f->room ? (size_t)left : f->room;
+        f->fill = snapshot_pages_fill;
+        f->arg = st->pages[i];
+        f->at = at;
+        at += f->len;
+        pack_submit(st->o->pack, f);
+    }
+    return 0;
+}
+
+struct snapshot_store *snapshot_store_create(const struct snapshot_store_opts *opts,
+                                             struct err *err)
+{
+    struct snapshot_store *st = calloc(1, sizeof *st);
+    size_t n = snapshot_count(opts->snapshot);
+
+    if (!st || !(st->pages = calloc(n + 1, sizeof(struct snapshot_pages *)))) {
+        free(st);
+        err_sys(err, "snapshot");
+        return NULL;
+    }
+    st->o = opts;
+    st->n = n;
+    return st;
+}
+
+int snapshot_store_run(struct snapshot_store *st, struct err *err)
+{
+    if (snapshot_trim(st->o->snapshot, err) < 0)
+        return -1;
+    for (size_t i = 0; i < st->n; i++) {
+        st->pages[i] = snapshot_pages_create(snapshot_at(st->o->snapshot, i), st->o->images, err);
+        if (!st->pages[i] || feed(st, i, err) < 0)
+            return -1;
+    }
+    while (!pack_idle(st->o->pack))
+        if (wait_pack(st, err) < 0)
+            return -1;
+    return 0;
+}
+
+int snapshot_store_prove(const struct snapshot_store *st, struct err *err)
+{
+    for (size_t i = 0; i < st->n; i++)
+        if (snapshot_pages_prove(st->pages[i], st->o->images, err) < 0)
+            return -1;
+    return snapshot_alive(st->o->snapshot, err);
+}
+
+void snapshot_store_destroy(struct snapshot_store *st)
+{
+    int saved = errno;
+
+    if (!st)
+        return;
+    for (size_t i = 0; i < st->n; i++)
+        snapshot_pages_destroy(st->pages[i]);
+    free(st->pages);
+    free(st);
+    errno = saved;
+}

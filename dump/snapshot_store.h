@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * snapshot_store - the snapshots of one checkpoint into the pack, while the job runs.
+ */
+#ifndef DUMP_SNAPSHOT_STORE_H
+#define DUMP_SNAPSHOT_STORE_H
+
+#include "common/err.h"
+#include "dump/images.h"
+#include "dump/pack.h"
+#include "dump/snapshot.h"
+
+#include <stdint.h>
+
+struct snapshot_store_opts {
+    struct snapshot *snapshot;
+    struct images *images;
+    struct pack *pack;
+    int cancel_fd;    /* readable: give up (ECANCELED) */
+    int result_fd;    /* a pipe's writing end: its reader is gone: give up (EPIPE) */
+    int64_t deadline; /* CLOCK_MONOTONIC milliseconds: give up (ETIMEDOUT) */
+    /* NULL, or looked at every SNAPSHOT_WATCH_MS: is there still room in memory?  -1 with a text: give up. */
+    int (*watch)(void *arg, struct err *err);
+    void *watch_arg;
+};
+
+#define SNAPSHOT_WATCH_MS 20
+
+struct snapshot_store;
+
+/* The opts must live as long.  NULL: no memory. */
+struct snapshot_store *snapshot_store_create(const struct snapshot_store_opts *opts,
+                                             struct err *err);
+/* After capture_run: make the images what they would be without snapshots, submit the pages to the pack, which
+ * reads them in its own threads, and wait until they are in the file. */
+int snapshot_store_run(struct snapshot_store *st, struct err *err);
+/* Then: is all of it there (snapshot_pages_prove), and did the snapshots live to the end? */
+int snapshot_store_prove(const struct snapshot_store *st, struct err *err);
+/* After pack_destroy, as the pack's threads use it.  NULL is fine. */
+void snapshot_store_destroy(struct snapshot_store *st);
+
+#endif

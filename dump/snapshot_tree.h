@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * snapshot_tree - in criu's process: may this process of the stopped tree be made to fork?
+ */
+#ifndef DUMP_SNAPSHOT_TREE_H
+#define DUMP_SNAPSHOT_TREE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Note a process that CRIU has stopped and that was running before.  *memory: its anonymous and swapped memory,
+ * bytes.  -1: unreadable. */
+int snapshot_tree_add(pid_t pid, uint64_t *memory);
+
+/* NULL, or why not (static): a child that nobody waits for would go to the nearest subreaper, so that must be
+ * `root` and nobody before; and what a seccomp filter says of our calls is unknown. */
+const char *snapshot_tree_refuse(pid_t pid, pid_t root);
+
+#endif
