@@ -73,3 +73,10 @@ dump_watchdog_test_CFLAGS = $(dump_unit_cflags)
 dump_watchdog_test_LDADD = $(dump_unit_libs) libcriurun.la
 dump/capture_test-capture_sample.$(OBJEXT) dump/images_test-images_test.$(OBJEXT): common/criu.pb-c.h
 endif
+
+# Of copy-on-write snapshots
+if HAVE_CMOCKA
+check_PROGRAMS += dump/snapshot_map_test
+dump_snapshot_map_test_CFLAGS = $(dump_unit_cflags)
+dump_snapshot_map_test_LDADD = $(dump_unit_libs)
+endif

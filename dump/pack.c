@@ -444,16 +444,6 @@ int pack_failed(struct pack *p, struct err *err)
     return -1;
 }
 
-bool pack_idle(struct pack *p)
-{
-    bool idle;
-
-    pthread_mutex_lock(&p->lock);
-    idle = p->failed || p->head == p->tail;
-    pthread_mutex_unlock(&p->lock);
-    return idle;
-}
-
 int pack_finish(struct pack *p, int64_t deadline, struct err *err)
 {
     struct timespec until = {.tv_sec = deadline / 1000, .tv_nsec = deadline % 1000 * 1000000};

@@ -40,13 +40,13 @@ static int check(const struct snapshot_store *st, const struct pollfd *fds, stru
 }
 
 /* Until something has happened in the pack, or it is time to look at memory again. */
-static int wait_pack(const struct snapshot_store *st, struct err *err)
+static int wait_pack(const struct snapshot_store *st, int ms, struct err *err)
 {
     struct pollfd fds[3] = {{.fd = pack_eventfd(st->o->pack), .events = POLLIN},
                             {.fd = st->o->cancel_fd, .events = POLLIN},
                             {.fd = st->o->result_fd}};
 
-    if (poll(fds, 3, SNAPSHOT_WATCH_MS) < 0 && errno != EINTR)
+    if (poll(fds, 3, ms) < 0 && errno != EINTR)
         return err_sys(err, "poll");
     return check(st, fds, err);
 }
@@ -63,7 +63,7 @@ static int feed(const struct snapshot_store *st, size_t i, struct err *err)
 
         f = pack_get(st->o->pack, &idle);
         if (!f) {
-            if (wait_pack(st, err) < 0)
+            if (wait_pack(st, SNAPSHOT_WATCH_MS, err) < 0)
                 return -1;
             continue;
         }
@@ -103,9 +103,16 @@ int snapshot_store_run(struct snapshot_store *st, struct err *err)
         if (!st->pages[i] || feed(st, i, err) < 0)
             return -1;
     }
-    while (!pack_idle(st->o->pack))
-        if (wait_pack(st, err) < 0)
+    while (pack_finish(st->o->pack, capture_now_ms() + SNAPSHOT_WATCH_MS, err) < 0) {
+        int error = errno;
+
+        if (wait_pack(st, 0, err) < 0)
             return -1;
+        if (error != ETIMEDOUT) {
+            errno = error;
+            return -1;
+        }
+    }
     return 0;
 }
 
