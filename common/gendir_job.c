@@ -19,7 +19,7 @@ static const char *const files[] = {
     "stdin",      "stdout",     "stderr",    "input",         "input.tmp",       "exit",
     "exit.tmp",   "live",       "live.tmp",  "environment",   "environment.tmp", PLACEMENT_NEXT,
     PLACEMENT_NOW};
-static const char *const dirs[] = {REQUEST_DIR, ANSWER_DIR, "log"};
+static const char *const dirs[] = {REQUEST_DIR, ANSWER_DIR, "log", "kept"};
 
 static int empty_dir(int dirfd, const char *name, uid_t uid)
 {

@@ -29,8 +29,10 @@ nodist_libcriupb_la_SOURCES = common/criu.pb-c.c common/criu.pb-c.h
 libcriupb_la_SOURCES =
 libcriupb_la_CFLAGS = $(HARDEN_CFLAGS) $(SAN_CFLAGS) $(PROTOBUF_C_CFLAGS)
 libcriupb_la_LIBADD = $(PROTOBUF_C_LIBS)
-libcrimg_la_SOURCES = common/crimg.c common/crimg.h
-libcrimg_la_LIBADD = libcommon.la libcriupb.la
+libcrimg_la_SOURCES = common/crimg.c common/crimg.h common/filelist.c common/filelist.h
+libcrimg_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(CRYPTO_CFLAGS)
+libcrimg_la_LIBADD = libcommon.la libcriupb.la $(CRYPTO_LIBS)
+common/libcrimg_la-crimg.lo common/libcrimg_la-filelist.lo: common/criu.pb-c.h
 EXTRA_DIST += common/criu.proto
 BUILT_SOURCES += common/criu.pb-c.h
 CLEANFILES += common/criu.pb-c.c common/criu.pb-c.h

@@ -13,6 +13,7 @@
 #include "common/proto.h"
 #include "dump/before.h"
 #include "dump/capture.h"
+#include "dump/files.h"
 #include "dump/generation.h"
 #include "dump/images.h"
 #include "dump/pack.h"
@@ -41,6 +42,7 @@
 #define REQUEST_MS 5000 /* the keeper writes the request before it starts us */
 /* Beyond the time limit: criu may take CAPTURE_GRACE_MS to let the tree go; the keeper waits 30 s. */
 #define WATCHDOG_MS (CAPTURE_GRACE_MS + 5000)
+#define FILES_SLOW_MS 2000
 #define FREEZE_S "60" /* CRIU's limit for stopping all threads: one may sit in an NFS call */
 
 struct dump {
@@ -59,6 +61,7 @@ struct dump {
     struct snapshot_policy *policy;
     struct snapshot_store *store;
     struct snapshot_store_opts store_opts;
+    struct files *files;
     struct generation gen;
     struct manifest_process *processes;
     uint32_t *states;
@@ -267,6 +270,20 @@ static uint32_t elapsed_ms(const struct dump *d)
     return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 }
 
+static int prepare_files(struct dump *d, struct err *err)
+{
+    const struct files_opts opts = {.facts = &d->facts,
+                                    .images = d->images,
+                                    .pack = d->pack,
+                                    .taskfd = d->gen.taskfd,
+                                    .dirfd = d->gen.dirfd,
+                                    .cancel_fd = d->signals,
+                                    .deadline = d->deadline};
+
+    d->files = files_create(&opts);
+    return d->files ? 0 : err_sys(err, "files");
+}
+
 static int begin(struct dump *d, struct err *err)
 {
     struct before before;
@@ -286,7 +303,7 @@ static int begin(struct dump *d, struct err *err)
     if (!d->pack)
         return -1;
     pack_direct(d->pack, d->gen.directfd, d->gen.reserve);
-    return 0;
+    return prepare_files(d, err);
 }
 
 /* From here on the tree stands still until CRIU has ended. */
@@ -300,7 +317,9 @@ static int capture(struct dump *d, struct err *err)
                                 .root = d->pid,
                                 .cancel_fd = d->signals,
                                 .result_fd = HELPER_FD_RESULT,
-                                .deadline = d->deadline};
+                                .deadline = d->deadline,
+                                .frozen = files_frozen,
+                                .frozen_arg = d->files};
     int rc;
 
     d->doing = "taking the checkpoint";
@@ -363,6 +382,20 @@ static int cancelled(const struct dump *d, struct err *err)
     return err_set(err, "cancelled");
 }
 
+/* What was left out; else what copying cost, when it made the pause long. */
+static void tell_files(struct dump *d)
+{
+    const uint32_t ms = files_pause_ms(d->files);
+
+    if (*files_warning(d->files))
+        snprintf(d->reply.text, sizeof d->reply.text, "%s", files_warning(d->files));
+    else if (ms >= FILES_SLOW_MS)
+        snprintf(d->reply.text, sizeof d->reply.text,
+                 "%.1f s of the pause went into copying %.1f MiB of files (see files-limit in "
+                 "spank-checkpoint(8))",
+                 ms / 1000.0, (double)files_bytes(d->files) / 1048576.0);
+}
+
 static int store(struct dump *d, struct err *err)
 {
     const char *stats = criurun_stdout(d->run);
@@ -377,6 +410,8 @@ static int store(struct dump *d, struct err *err)
     criurun_version_tell(&d->criu_version, version, sizeof version);
     info.pause_us = info.freeze_us + stat_us(stats, "Frozen time: ");
     d->doing = "writing the checkpoint";
+    if (files_finish(d->files, err) < 0)
+        return -1;
     if (store_snapshot(d, err) < 0 || pack_finish(d->pack, d->deadline, err) < 0)
         return -1;
     info.total_ms = elapsed_ms(d);
@@ -391,6 +426,8 @@ static int store(struct dump *d, struct err *err)
     d->doing = "removing older generations";
     if (generation_prune(&d->gen, &d->facts, err) < 0)
         snprintf(d->reply.text, sizeof d->reply.text, "%s", err->text);
+    else
+        tell_files(d);
     return 0;
 }
 
@@ -442,6 +479,7 @@ static void run(struct dump *d, struct err *err)
         snapshot_destroy(d->snapshot);
     }
     snapshot_policy_destroy(d->policy);
+    files_destroy(d->files);
     generation_end(&d->gen);
     criurun_destroy(d->run);
     watchdog_stop();

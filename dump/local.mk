@@ -6,12 +6,13 @@ dump_dump_LDADD = libdump.la libcriurun.la libcrimg.la libimage.la libhelper.la 
 noinst_LTLIBRARIES += libdump.la
 libdump_la_SOURCES = \
 	dump/before.c dump/before.h \
-	dump/capture.c dump/capture.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
+	dump/capture.c dump/capture.h dump/files.c dump/files.h dump/files_copy.c dump/files_impl.h \
+	dump/files_more.c dump/filescan.c dump/filescan.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
 	dump/pack.c dump/pack.h dump/plain.c dump/plain.h dump/press.c dump/press.h dump/requests.c dump/requests.h \
 	dump/target.c dump/target.h dump/watchdog.c dump/watchdog.h
 libdump_la_CFLAGS = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CRYPTO_CFLAGS)
 libdump_la_LIBADD = libable.la $(ZSTD_LIBS) $(LZ4_LIBS) $(CRYPTO_LIBS) $(PROTOBUF_C_LIBS) -lpthread
-dump/libdump_la-images.lo dump/libdump_la-requests.lo dump/libdump_la-snapshot_pages.lo: common/criu.pb-c.h
+dump/libdump_la-filescan.lo dump/libdump_la-images.lo dump/libdump_la-requests.lo dump/libdump_la-snapshot_pages.lo: common/criu.pb-c.h
 
 # Copy-on-write snapshots; the other half of them is in the plugin.
 libdump_la_SOURCES += \

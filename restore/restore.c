@@ -17,7 +17,10 @@
 #include "common/proto.h"
 #include "restore/attempt.h"
 #include "restore/filter.h"
+#include "restore/inputs.h"
+#include "restore/keptlist.h"
 #include "restore/procs.h"
+#include "restore/putback.h"
 #include "restore/tree.h"
 #include "restore/verify.h"
 
@@ -42,6 +45,8 @@ struct restore {
     int taskfd;
     struct checkpoint c;
     struct tree t;
+    struct filelist files;
+    char changed[256]; /* inputs that differ, in one line */
 };
 
 static int check_identity(const struct facts *f, struct err *err)
@@ -96,6 +101,15 @@ static int drop_and_guard(struct restore *r, struct err *err)
     return 0;
 }
 
+/* What others may have lengthened, or what may differ because the policy says so. */
+static bool any_size(void *arg, const char *path)
+{
+    const struct file_entry *e = keptlist_find(arg, path);
+
+    return e && (e->role == FILE_INPUT || e->role == FILE_LOG || e->role == FILE_OUTPUT ||
+                 e->role == FILE_LEFT);
+}
+
 static int filter(struct restore *r, struct err *err)
 {
     struct filter_rules rules;
@@ -103,6 +117,8 @@ static int filter(struct restore *r, struct err *err)
 
     if (filter_rules_own(&rules, r->f.uid, r->f.gid, err) < 0)
         return -1;
+    rules.any_size = any_size;
+    rules.any_size_arg = &r->files;
     rc = filter_run(&rules, &r->c.b, &r->c.ix, &r->t, err);
     filter_rules_free(&rules);
     return rc;
@@ -123,12 +139,21 @@ static int load(struct restore *r, struct err *err)
     if (r->taskfd < 0 || verify_choose(r->taskfd, r->request.generation, exact, &id, err) < 0)
         return -1;
     snprintf(r->reply.generation, sizeof r->reply.generation, GENDIR_NAME, id.epoch, id.sequence);
-    if (verify_open(r->taskfd, id, &r->f, &r->c, err) < 0 || filter(r, err) < 0 ||
-        tree_compare(&r->t, &r->c.m, err) < 0) {
+    if (verify_open(r->taskfd, id, &r->f, &r->c, err) < 0 ||
+        keptlist_load(&r->c.b, &r->c.ix, &r->files, err) < 0 || filter(r, err) < 0 ||
+        tree_compare(&r->t, &r->c.m, err) < 0 ||
+        inputs_compare(&r->files, r->f.inputs, r->changed, sizeof r->changed, err) < 0) {
         errno = damaged(errno);
         return err_prefix(err, "%s", r->reply.generation);
     }
     return 0;
+}
+
+static void tell(struct restore *r, const char *note)
+{
+    snprintf(r->reply.text, sizeof r->reply.text, "%s%s%s", r->changed,
+             *r->changed && *note ? "; " : "", note);
+    err_clean(r->reply.text);
 }
 
 static int attempt(struct restore *r, struct err *err)
@@ -139,11 +164,34 @@ static int attempt(struct restore *r, struct err *err)
                         .t = &r->t,
                         .deadline = r->started + (int64_t)r->f.restore_timeout * 1000,
                         .cancelfd = r->cancelfd};
+    char note[400] = "";
 
+    struct putback_opts o = {.facts = &r->f,
+                             .c = &r->c,
+                             .list = &r->files,
+                             .taskfd = r->taskfd,
+                             .cut_output = (r->request.flags & PROTO_F_CUT) != 0};
+    struct putback *p;
+    int rc;
+
+    /* Before that the tree as it was may still write. */
     if (procs_wait_free(r->t.ids, r->t.nids, PIDS_WAIT_MS, err) < 0)
         return -1;
-    alarm(0);
-    return attempt_run(&a, err) < 0 ? err_prefix(err, "%s", r->reply.generation) : 0;
+    p = putback_create(&o, err);
+    rc = p ? putback_stage(p, err) : -1;
+    if (rc == 0) {
+        alarm(0); /* what is begun now is ended, one way or the other */
+        rc = putback_commit(p, err) < 0 ? -1 : attempt_run(&a, err);
+        if (rc == 0)
+            putback_done(p, note, sizeof note);
+        else
+            putback_undo(p);
+    }
+    putback_destroy(p);
+    if (rc < 0)
+        return err_prefix(err, "%s", r->reply.generation);
+    tell(r, note);
+    return 0;
 }
 
 /* What CRIU had to say, for whoever asks later.  After the answer: a directory that hangs now costs nothing but

@@ -197,11 +197,27 @@ static int choose(struct shepherd *s, const char *before, struct proto_request *
     return errno ? errno : EIO;
 }
 
+static int load_alone(void *arg, void *result, struct err *err)
+{
+    const struct facts *f = arg;
+
+    return slurmjob_output_alone(f->job, f->uid, result, err);
+}
+
+/* May its output be cut back to where the checkpoint was made?  In doubt not. */
+static bool output_alone(struct shepherd *s)
+{
+    bool alone = false;
+
+    return clerk_run(load_alone, &s->facts, &alone, sizeof alone, 10000, NULL) == 0 && alone;
+}
+
 /* 0: restored. > 0: exit status. -1: there is nothing to restore from. */
 static int restore(struct shepherd *s)
 {
     char before[32] = "", why[512] = "";
     struct err err = {{0}};
+    const uint32_t flags = !s->step && output_alone(s) ? PROTO_F_CUT : 0;
 
     for (;;) {
         struct proto_request r;
@@ -216,6 +232,7 @@ static int restore(struct shepherd *s)
             return -1;
         if (known != 0 && known != ENOENT)
             return hold(s, err.text);
+        r.flags |= flags;
         if (shepherd_ask(s, &r, -1, &reply, &fd, &err) < 0) {
             if (errno == EINTR)
                 return 128 + SIGTERM;
@@ -225,7 +242,9 @@ static int restore(struct shepherd *s)
             s->rootfd = fd;
             shepherd_say("restored %s: %u processes, %.1f MiB, %u ms", reply.generation,
                          reply.processes, (double)reply.raw_bytes / 1048576.0, reply.total_ms);
-            shepherd_event(s, "restored", reply.generation, "", &reply);
+            if (reply.text[0])
+                shepherd_say("%s", reply.text);
+            shepherd_event(s, "restored", reply.generation, reply.text, &reply);
             s->restored_pid = (pid_t)reply.pid;
             memcpy(s->last_generation, reply.generation, sizeof s->last_generation);
             shepherd_place_restore(s, reply.generation);
@@ -243,6 +262,8 @@ static int restore(struct shepherd *s)
         shepherd_event(s, "restore-failed", reply.generation, reply.text, &reply);
         if (!why[0])
             memcpy(why, reply.text, sizeof why);
+        if (reply.error == PROTO_E_HOLD)
+            return hold(s, why);
         memcpy(before, reply.generation, sizeof before);
     }
 }

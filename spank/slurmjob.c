@@ -3,6 +3,7 @@
 #include "common/slurmapi.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
@@ -63,6 +64,73 @@ int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
         out->end_time = (int64_t)j->end_time;
         out->preempted = j->preempt_time != 0 && j->preempt_time >= j->start_time;
     }
+    slurm_free_job_info_msg(msg);
+    return 0;
+}
+
+struct output {
+    char out[PATH_MAX], err[PATH_MAX];
+};
+
+static void output_of(slurm_job_info_t *j, struct output *o)
+{
+    memset(o, 0, sizeof *o);
+    slurm_get_job_stdout(o->out, sizeof o->out - 1, j);
+    slurm_get_job_stderr(o->err, sizeof o->err - 1, j);
+}
+
+static bool meet(const struct output *a, const struct output *b)
+{
+    return !strcmp(a->out, b->out) || !strcmp(a->out, b->err) || !strcmp(a->err, b->out) ||
+           !strcmp(a->err, b->err);
+}
+
+/* Would the next job, or the next task of the array, write elsewhere? */
+static bool depends_on_number(const slurm_job_info_t *j, const struct output *own)
+{
+    slurm_job_info_t next = *j;
+    struct output other;
+
+    next.job_id++;
+    if (j->array_job_id)
+        next.array_task_id++;
+    output_of(&next, &other);
+    return !meet(own, &other);
+}
+
+static bool alone_among(job_info_msg_t *msg, uint32_t job)
+{
+    slurm_job_info_t *own = NULL;
+    struct output mine, other;
+
+    for (uint32_t i = 0; i < msg->record_count && !own; i++)
+        if (msg->job_array[i].job_id == job)
+            own = &msg->job_array[i];
+    if (!own)
+        return false;
+    output_of(own, &mine);
+    if (depends_on_number(own, &mine))
+        return true;
+    if (own->array_job_id)
+        return false;
+    for (uint32_t i = 0; i < msg->record_count; i++) {
+        if (&msg->job_array[i] == own)
+            continue;
+        output_of(&msg->job_array[i], &other);
+        if (meet(&mine, &other))
+            return false;
+    }
+    return true;
+}
+
+int slurmjob_output_alone(uint32_t job, uint32_t uid, bool *alone, struct err *err)
+{
+    job_info_msg_t *msg = NULL;
+
+    slurm_init(NULL);
+    if (slurm_load_job_user(&msg, uid, SHOW_ALL) != SLURM_SUCCESS)
+        return fail("cannot ask slurmctld about jobs beside", job, err);
+    *alone = alone_among(msg, job);
     slurm_free_job_info_msg(msg);
     return 0;
 }

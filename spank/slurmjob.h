@@ -34,6 +34,10 @@ struct slurmjob {
 
 int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err);
 
+/* Is this job the only one that writes to its stdout and stderr?  True when their names depend on the job (or
+ * array task) number; else when no job of the user that slurmctld still knows has the same. */
+int slurmjob_output_alone(uint32_t job, uint32_t uid, bool *alone, struct err *err);
+
 enum slurmjob_how {
     SLURMJOB_AGAIN,   /* requeue */
     SLURMJOB_HELD,    /* and hold it */
