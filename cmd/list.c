@@ -79,13 +79,100 @@ static json_t *row_object(const struct generation *r)
     return o;
 }
 
+/* How much one job's checkpoints take, or all (job NULL). */
+struct sum {
+    const struct base_job *job;
+    size_t generations, jobs;
+    uint64_t bytes;
+};
+
+static bool same_job(const struct base_job *a, const struct base_job *b)
+{
+    return a->job == b->job && !strcmp(a->nonce, b->nonce) && !strcmp(a->cluster, b->cluster);
+}
+
+static int by_job(const void *a, const void *b)
+{
+    const struct generation *x = *(const struct generation *const *)a;
+    const struct generation *y = *(const struct generation *const *)b;
+    int order = strcmp(x->job.cluster, y->job.cluster);
+
+    if (order == 0)
+        order = (x->job.job > y->job.job) - (x->job.job < y->job.job);
+    return order ? order : strcmp(x->job.nonce, y->job.nonce);
+}
+
+/* One sum for each job, by number; *all of them together.  The caller frees the list; NULL: no memory. */
+static struct sum *sum_jobs(const struct rows *rows, struct sum *all)
+{
+    const struct generation **sorted = calloc(rows->n + 1, sizeof(const struct generation *));
+    struct sum *sums = calloc(rows->n + 1, sizeof *sums);
+
+    memset(all, 0, sizeof *all);
+    for (size_t i = 0; sorted && i < rows->n; i++)
+        sorted[i] = &rows->row[i];
+    if (sorted && rows->n > 1)
+        qsort(sorted, rows->n, sizeof(const struct generation *), by_job);
+    for (size_t i = 0; sorted && sums && i < rows->n; i++) {
+        if (i == 0 || !same_job(&sorted[i]->job, &sorted[i - 1]->job))
+            sums[all->jobs++].job = &sorted[i]->job;
+        sums[all->jobs - 1].generations++;
+        sums[all->jobs - 1].bytes += sorted[i]->stored_bytes;
+        all->generations++;
+        all->bytes += sorted[i]->stored_bytes;
+    }
+    if (!sorted) {
+        free(sums);
+        sums = NULL;
+    }
+    free(sorted);
+    return sums;
+}
+
 static int print_json(const char *path, const struct rows *rows)
 {
-    json_t *list = json_array();
+    json_t *list = json_array(), *jobs = json_array();
+    struct sum all, *sums = sum_jobs(rows, &all);
 
     for (size_t i = 0; i < rows->n; i++)
         json_array_append_new(list, row_object(&rows->row[i]));
-    return cmd_print_json(json_pack("{s:s, s:o}", "directory", path, "generations", list));
+    for (size_t i = 0; sums && i < all.jobs; i++)
+        json_array_append_new(jobs, json_pack("{s:I, s:s, s:s, s:I, s:I}", "job",
+                                              (json_int_t)sums[i].job->job, "cluster",
+                                              sums[i].job->cluster, "nonce", sums[i].job->nonce,
+                                              "generations", (json_int_t)sums[i].generations,
+                                              "stored_bytes", (json_int_t)sums[i].bytes));
+    free(sums);
+    return cmd_print_json(json_pack("{s:s, s:o, s:o, s:I}", "directory", path, "generations", list,
+                                    "jobs", jobs, "stored_bytes", (json_int_t)all.bytes));
+}
+
+static void print_sum(const struct sum *s)
+{
+    char bytes[16];
+
+    text_bytes(s->bytes, bytes);
+    if (s->job)
+        printf("job %u: ", s->job->job);
+    else
+        printf("together: %zu jobs, ", s->jobs);
+    printf("%zu generation%s, %s\n", s->generations, s->generations == 1 ? "" : "s", bytes);
+}
+
+static int print_sums(const struct rows *rows)
+{
+    struct sum all, *sums = sum_jobs(rows, &all);
+
+    if (!sums)
+        return -1;
+    if (all.jobs > 0)
+        putchar('\n');
+    for (size_t i = 0; i < all.jobs; i++)
+        print_sum(&sums[i]);
+    if (all.jobs > 1)
+        print_sum(&all);
+    free(sums);
+    return 0;
 }
 
 static int add_cells(struct text_table *t, const char *const *cells, size_t n)
@@ -125,6 +212,8 @@ static int print_table(const struct rows *rows)
     if (rc == 0)
         text_table_print(t, 1u << 0 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8, stdout);
     text_table_destroy(t);
+    if (rc == 0)
+        rc = print_sums(rows);
     for (size_t i = 0; i < rows->n && rc == 0; i++) {
         const struct generation *r = &rows->row[i];
         char name[40];

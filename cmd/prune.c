@@ -11,6 +11,7 @@
 #include "cmd/verify_pages.h"
 #include "common/beneath.h"
 #include "common/io.h"
+#include "common/usage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,23 +44,6 @@ struct job_items {
     size_t n, room;
 };
 
-/* Bytes of the files in a generation's directory, and when that was changed last. */
-static uint64_t measure(int genfd, int64_t *changed)
-{
-    DIR *d = beneath_list(genfd, NULL);
-    struct dirent *e;
-    struct stat st;
-    uint64_t sum = 0;
-
-    *changed = fstat(genfd, &st) == 0 ? st.st_mtim.tv_sec : INT64_MAX;
-    while (d && (e = readdir(d)))
-        if (fstatat(genfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-            sum += (uint64_t)st.st_size;
-    if (d)
-        beneath_end(d);
-    return sum;
-}
-
 static int64_t parse_time(const char *rfc3339)
 {
     struct tm tm;
@@ -74,10 +58,13 @@ static void fill(struct job_items *j, const char *name, struct prune_item *it)
 {
     int fd = gendir_open_dir(j->taskfd, name, NULL);
     struct generation g;
+    struct stat st;
 
     it->created = INT64_MAX;
-    if (fd >= 0)
-        it->bytes = measure(fd, &it->created);
+    if (fd >= 0) {
+        it->bytes = usage_dir(fd);
+        it->created = fstat(fd, &st) == 0 ? st.st_mtim.tv_sec : INT64_MAX;
+    }
     io_close(&fd);
     if (it->partial)
         return;

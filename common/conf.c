@@ -64,6 +64,10 @@ static const struct row rows[] = {
     ROW("RestoreTimeout", restore_timeout, DURATION, 1, UINT32_MAX),
     ROW("Threads", threads, COUNT, 0, 256),
     ROW("MaxSize", max_size, SIZE, 0, 0),
+    ROW("MaxUserSize", max_user_size, SIZE, 0, 0),
+    ROW("MaxSiteSize", max_site_size, SIZE, 0, 0),
+    ROW("MinFree", min_free, SIZE, 0, 0),
+    ROW("ExpireDays", expire_days, COUNT, 0, 36500),
     ROW("MaxRestarts", max_restarts, COUNT, 0, UINT32_MAX),
     ROW("FilesLimit", files_limit, SIZE, 0, 0),
     ROW("FilesOver", files_over, CHOICE, 0, 0),
@@ -99,6 +103,7 @@ void conf_defaults(struct conf *c)
     c->compress_level = 1;
     c->dump_timeout = c->restore_timeout = 3600;
     c->max_restarts = 20;
+    c->expire_days = 14;
     c->files_limit = UINT64_C(2) << 30;
     c->snapshot = SNAPSHOT_NO;
 }

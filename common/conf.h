@@ -32,6 +32,10 @@ struct conf {
     uint32_t restore_timeout; /* RestoreTimeout: default 60 minutes */
     uint32_t threads;         /* Threads: 0 = automatic */
     uint64_t max_size;        /* MaxSize: bytes with K/M/G/T suffix; 0 = no limit */
+    uint64_t max_user_size;   /* MaxUserSize: of a user's checkpoints; 0 = no limit */
+    uint64_t max_site_size;   /* MaxSiteSize: in use on their filesystem; 0 = no limit */
+    uint64_t min_free;        /* MinFree: to stay free there; 0 = no limit */
+    uint32_t expire_days;     /* ExpireDays: of jobs that have ended, default 14; 0 = never */
     uint32_t max_restarts;    /* MaxRestarts: default 20 */
     uint64_t
         files_limit; /* FilesLimit: bytes of files copied per generation; default 2G, 0 = no limit */

@@ -179,6 +179,8 @@ static void empty_file_gives_the_defaults(void **state)
     assert_int_equal(c.compress, COMPRESS_ZSTD);
     assert_int_equal(c.compress_level, 1);
     assert_int_equal(c.max_restarts, 20);
+    assert_int_equal(c.expire_days, 14);
+    assert_true(c.max_user_size == 0 && c.max_site_size == 0 && c.min_free == 0);
     assert_true(c.files_limit == UINT64_C(2) << 30);
     assert_true(c.files_over == CHOICE_REFUSE && c.inputs == CHOICE_REFUSE);
 }
@@ -204,6 +206,10 @@ static void every_key(void **state)
                   "RestoreTimeout=1-0\n"
                   "Threads=2\n"
                   "MaxSize=3g\n"
+                  "MaxUserSize=5T\n"
+                  "MaxSiteSize=6t\n"
+                  "MinFree=7M\n"
+                  "ExpireDays=30\n"
                   "FilesLimit=0\n"
                   "FilesOver=warn\n"
                   "Inputs=warn\n"
@@ -229,6 +235,10 @@ static void every_key(void **state)
     assert_int_equal(c.restore_timeout, 86400);
     assert_int_equal(c.threads, 2);
     assert_int_equal(c.max_size, UINT64_C(3) << 30);
+    assert_int_equal(c.max_user_size, UINT64_C(5) << 40);
+    assert_int_equal(c.max_site_size, UINT64_C(6) << 40);
+    assert_int_equal(c.min_free, 7 << 20);
+    assert_int_equal(c.expire_days, 30);
     assert_int_equal(c.max_restarts, 0);
     assert_true(c.files_limit == 0 && c.files_over == CHOICE_WARN && c.inputs == CHOICE_WARN);
 }

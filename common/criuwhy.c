@@ -29,6 +29,8 @@ struct known {
 static const struct known known[] = {
     /* both */
     {"The criu itself is within dumped tree", "the checkpoint helper is inside the tree"},
+    {"failed when initializing kerndat", "CRIU cannot work on this kernel or without the "
+                                         "capability CAP_CHECKPOINT_RESTORE"},
     {"Could not initialize kernel features", "CRIU cannot work on this kernel or without the "
                                              "capability CAP_CHECKPOINT_RESTORE"},
     {"Can't find mount", "a file lies in another mount namespace (a private /tmp?)"},

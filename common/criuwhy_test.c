@@ -40,6 +40,20 @@ static void known_line(void **state)
     assert_null(strchr(text, '\n'));
 }
 
+/* What CRIU could not find out about the kernel says more than that it could not. */
+static void which_feature(void **state)
+{
+    char text[512];
+
+    (void)state;
+    assert_true(criurun_explain_log(
+        "(00.1) Error (criu/kerndat.c:1986): kerndat_fdinfo_has_lock failed when "
+        "initializing kerndat.\n(00.1) Error (criu/crtools.c:280): Could not "
+        "initialize kernel features detection.\n",
+        text, sizeof text));
+    assert_non_null(strstr(text, "(CRIU: kerndat_fdinfo_has_lock failed"));
+}
+
 static void first_unknown_line(void **state)
 {
     char text[512];
@@ -73,9 +87,8 @@ static void hostile_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_error_line),
-        cmocka_unit_test(known_line),
-        cmocka_unit_test(first_unknown_line),
+        cmocka_unit_test(no_error_line), cmocka_unit_test(known_line),
+        cmocka_unit_test(which_feature), cmocka_unit_test(first_unknown_line),
         cmocka_unit_test(hostile_text),
     };
 

@@ -58,6 +58,9 @@ struct facts {
     uint32_t restore_timeout;     /* seconds for one restore attempt */
     uint32_t threads;             /* compressor threads; 0: number of allowed CPUs, at most 8 */
     uint64_t max_size;            /* bytes stored per generation; 0: no limit */
+    uint64_t max_user_size;       /* bytes of the user's generations in dir; 0: no limit */
+    uint64_t max_site_size;       /* bytes in use on the filesystem of dir; 0: no limit */
+    uint64_t min_free;            /* bytes that must stay free there; 0: no limit */
     uint32_t max_restarts;        /* 0: no limit */
     char files
         [FACTS_FILES_MAX]; /* (user) paths and patterns, ':' between them, to be copied into each

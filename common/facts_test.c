@@ -49,6 +49,8 @@ static struct facts good(void)
     f.compress_level = 1;
     f.dump_timeout = f.restore_timeout = 60;
     f.max_size = UINT64_C(1) << 40;
+    f.max_user_size = UINT64_C(3) << 40;
+    f.min_free = 1;
     f.max_restarts = 20;
     snprintf(f.files, sizeof f.files, "./a b:/dev/shm/x*");
     f.files_limit = UINT64_C(2) << 30;

@@ -4,47 +4,21 @@
 #include "common/io.h"
 #include "common/placement.h"
 #include "common/seal.h"
+#include "dump/room.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
-
-#define SPARE (16u << 20) /* bytes that must be free in any case */
-#define BEST_RATIO 20     /* compressed memory is hardly ever smaller than 1/20 */
-#define FEW_FILES 16
 
 void generation_init(struct generation *g)
 {
     memset(g, 0, sizeof *g);
     g->taskfd = g->dirfd = g->pagesfd = g->directfd = -1;
-}
-
-/* Only what cannot possibly fit is refused: nobody knows how well memory compresses, and a full disk is
- * dealt with when it is full. */
-static int check_space(int fd, const struct facts *f, uint64_t memory, uint64_t *reserve,
-                       struct err *err)
-{
-    uint64_t need = SPARE + (f->compress == COMPRESS_NONE ? memory : memory / BEST_RATIO);
-    struct statvfs st;
-    uint64_t room;
-
-    if (fstatvfs(fd, &st) < 0)
-        return err_sys(err, "statvfs of the checkpoint directory");
-    room = (uint64_t)st.f_bavail * st.f_frsize;
-    errno = ENOSPC;
-    if (room < need)
-        return err_set(err, "%s: %llu MiB free, about %llu MiB needed at least", f->dir,
-                       (unsigned long long)(room >> 20), (unsigned long long)(need >> 20));
-    if (st.f_files && st.f_favail < FEW_FILES)
-        return err_set(err, "%s: no inodes left", f->dir);
-    *reserve = memory < room / 2 ? memory : 0;
-    return 0;
 }
 
 /* A munged that does not answer is better found before the job is stopped than after. */
@@ -64,7 +38,7 @@ int generation_begin(struct generation *g, const struct facts *f, uint64_t memor
 {
     /* Never made here: what has vanished may be a filesystem that is not mounted. */
     g->taskfd = gendir_open_task(f, false, err);
-    if (g->taskfd < 0 || check_space(g->taskfd, f, memory, &g->reserve, err) < 0 ||
+    if (g->taskfd < 0 || room_check(g->taskfd, f, memory, &g->reserve, err) < 0 ||
         check_seal(f, err) < 0)
         return -1;
     g->dirfd = gendir_begin(g->taskfd, f->epoch, &g->id, err);

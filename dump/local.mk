@@ -9,6 +9,7 @@ libdump_la_SOURCES = \
 	dump/capture.c dump/capture.h dump/files.c dump/files.h dump/files_copy.c dump/files_impl.h \
 	dump/files_more.c dump/filescan.c dump/filescan.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
 	dump/pack.c dump/pack.h dump/plain.c dump/plain.h dump/press.c dump/press.h dump/requests.c dump/requests.h \
+	dump/room.c dump/room.h \
 	dump/target.c dump/target.h dump/watchdog.c dump/watchdog.h
 libdump_la_CFLAGS = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CRYPTO_CFLAGS)
 libdump_la_LIBADD = libable.la $(ZSTD_LIBS) $(LZ4_LIBS) $(CRYPTO_LIBS) $(PROTOBUF_C_LIBS) -lpthread
@@ -47,7 +48,7 @@ dump_unit_cflags = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(L
 dump_unit_libs = libdump.la libcrimg.la libcriupb.la libimage.la libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	common/criurun_test common/criuwhy_test \
-	dump/capture_test dump/images_test dump/maps-line_test dump/pack_test dump/plain_test dump/target_test \
+	dump/capture_test dump/images_test dump/maps-line_test dump/pack_test dump/plain_test dump/room_test dump/target_test \
 	dump/watchdog_test
 common_criurun_test_SOURCES = common/criurun_test.c common/scratch.c common/scratch.h
 common_criurun_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -68,6 +69,8 @@ dump_pack_test_LDADD = $(dump_unit_libs) libcriurun.la
 dump_plain_test_SOURCES = dump/plain_test.c common/scratch.c common/scratch.h
 dump_plain_test_CFLAGS = $(dump_unit_cflags)
 dump_plain_test_LDADD = $(dump_unit_libs)
+dump_room_test_CFLAGS = $(dump_unit_cflags) $(JANSSON_CFLAGS)
+dump_room_test_LDADD = libunit.la $(dump_unit_libs)
 dump_target_test_CFLAGS = $(dump_unit_cflags)
 dump_target_test_LDADD = $(dump_unit_libs)
 dump_watchdog_test_CFLAGS = $(dump_unit_cflags)

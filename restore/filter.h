@@ -35,7 +35,7 @@
  * - sk-queues: no descriptors in flight.  One of them could hide a /proc/PID/mem.
  * - the others: framing only.  They act with the user's own rights.
  *
- * What a filter of images cannot reach is in SECURITY.md: paths in files.img are resolved by CRIU
+ * What a filter of images cannot reach is in doc/security.md: paths in files.img are resolved by CRIU
  * later (restore/criu-plugin.c looks at what came of them), and memory safety of CRIU's own parsing
  * is CRIU's.
  */

@@ -174,6 +174,9 @@ static int site_part(const struct conf *conf, struct facts *f, struct err *err)
     f->restore_timeout = conf->restore_timeout;
     f->threads = conf->threads;
     f->max_size = conf->max_size;
+    f->max_user_size = conf->max_user_size;
+    f->max_site_size = conf->max_site_size;
+    f->min_free = conf->min_free;
     f->max_restarts = conf->max_restarts;
     return 0;
 }
