@@ -62,7 +62,7 @@ const struct able_socket *able_sockets_find(const struct able_sockets *s, uint32
 /* The attribute's bytes, or NULL. */
 static const void *attribute(const struct nlmsghdr *h, size_t fixed, unsigned type, size_t *len)
 {
-    const char *at = (const char *)NLMSG_DATA(h) + NLMSG_ALIGN(fixed);
+    const char *at = (const char *)h + NLMSG_HDRLEN + NLMSG_ALIGN(fixed);
     const char *end = (const char *)h + h->nlmsg_len;
 
     while (at + sizeof(struct rtattr) <= end) {
@@ -82,7 +82,7 @@ static const void *attribute(const struct nlmsghdr *h, size_t fixed, unsigned ty
 
 static int take_unix(const struct nlmsghdr *h, struct able_socket *s)
 {
-    const struct unix_diag_msg *m = NLMSG_DATA(h);
+    const struct unix_diag_msg *m = (const void *)((const char *)h + NLMSG_HDRLEN);
     const void *at;
     size_t len;
 
@@ -116,7 +116,7 @@ static void put_address(char *to, size_t size, unsigned family, const void *addr
 
 static int take_inet(const struct nlmsghdr *h, struct able_socket *s)
 {
-    const struct inet_diag_msg *m = NLMSG_DATA(h);
+    const struct inet_diag_msg *m = (const void *)((const char *)h + NLMSG_HDRLEN);
 
     if (h->nlmsg_len < NLMSG_LENGTH(sizeof *m))
         return -1;

@@ -34,8 +34,8 @@ static void what_is_no_smaps(void **state)
         "1000-2000 rw 00000000 00:00 0\nVmFlags: rd\n",
         "fffffffffffffffff-2000 rw-p 00000000 00:00 0\nVmFlags: rd\n",
         /* not sorted */
-        "200000-300000 rw-p 00000000 00:00 0\nVmFlags: rd\n"
-        "100000-200000 rw-p 00000000 00:00 0\nVmFlags: rd\n",
+        ("200000-300000 rw-p 00000000 00:00 0\nVmFlags: rd\n"
+         "100000-200000 rw-p 00000000 00:00 0\nVmFlags: rd\n"),
     };
     struct snapshot_map map;
 

@@ -88,7 +88,7 @@ int main(int argc, char **argv)
     puts("holding");
     fflush(stdout);
     while (access(argv[3], F_OK) < 0) {
-        const struct fanotify_event_metadata *e = (void *)buf;
+        struct fanotify_event_metadata *e = (void *)buf;
         ssize_t n;
 
         if (poll(&p, 1, 100) <= 0 || (n = read(fan, buf, sizeof buf)) <= 0)
