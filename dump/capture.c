@@ -122,8 +122,10 @@ static int open_flow(struct capture *c, int fd, struct err *err)
                        "something that is not supported, or this CRIU is too new",
                        f.name);
     }
-    /* Larger pipes mean fewer turns; the user's limit on pipe memory may forbid it. */
-    (void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
+    /* Larger pipes mean fewer turns.  But all of a user's pipes share fs.pipe-user-pages-soft (64 MiB), and CRIU fails
+     * without any left: only where there is much to read. */
+    if (f.bulk || f.held)
+        (void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
     if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
         return err_sys(err, "pipe of %s", f.name);
     c->flows[c->n++] = f;

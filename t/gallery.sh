@@ -5,7 +5,8 @@
 #
 # An application is a batch script in contrib/gallery.d: "# title:", "# packages:" and "# compare:" lines, and the verbs
 # prepare (makes the input), run (the job), progress (0 to 100), result (what must come out the same), version. All of
-# them are run as the test user in a directory of that application and story. SCALE is how much there is to do.
+# them are run as the test user in a directory of that application and story. SCALE is how much there is to do; STORY is
+# `lost` where work is done twice, so that logs that are only appended to may hold lines twice.
 
 GALLERY_APPS=$TEST_TOP/contrib/gallery.d
 GALLERY_LIMIT=${GALLERY_LIMIT:-900} # seconds for one job
@@ -15,7 +16,7 @@ gallery_word() { sed -n "1,20s/^# $2: *//p" "$GALLERY_APPS/$1" | head -n 1; }
 
 # gallery_do APP STORY VERB
 gallery_do() {
-    run env -C "$HOME_DIR/gallery/$1/$2" SCALE="${SCALE:-10}" "$HOME_DIR/gallery/$1/app" "$3"
+    run env -C "$HOME_DIR/gallery/$1/$2" SCALE="${SCALE:-10}" STORY="$2" "$HOME_DIR/gallery/$1/app" "$3"
 }
 
 # gallery_prepare APP - copies it to where the test user can read it, and makes its input
@@ -42,11 +43,13 @@ gallery_progress() {
 
 # gallery_reach APP STORY JOB PERCENT - waits until that much of the work is done; fails when the job ends before
 gallery_reach() {
-    local end=$((SECONDS + GALLERY_LIMIT))
-    until [ "$(gallery_progress "$1" "$2")" -ge "$4" ]; do
-        case $(state "$3") in
+    local end=$((SECONDS + GALLERY_LIMIT)) now reached=no
+    until [ $reached = yes ]; do
+        [ "$(gallery_progress "$1" "$2")" -lt "$4" ] || reached=yes
+        now=$(state "$3")
+        case $now in
             RUNNING | PENDING | CONFIGURING) ;;
-            *) echo "ended at $(gallery_progress "$1" "$2") %, before $4 %"; tell "$3"; return 1 ;;
+            *) echo "ended ($now) at $(gallery_progress "$1" "$2") %, before $4 %"; tell "$3"; return 1 ;;
         esac
         [ $SECONDS -lt $end ] || { echo "no $4 % within $GALLERY_LIMIT s"; tell "$3"; return 1; }
         sleep 0.1
@@ -108,8 +111,8 @@ gallery_step() { # APP STORY JOB STEP; counts in the caller's restores
     gallery_reach "$1" "$2" "$3" "${4#?}" || return 1
     case $4 in
         c*)
-            run scheckpoint --json create "$3" >"$TEST_TMP/$1.$2.create" 2>&1 ||
-                { tail -n 3 "$TEST_TMP/$1.$2.create"; return 1; }
+            run scheckpoint --json create "$3" >"$TEST_TMP/$1.$2.create" 2>"$TEST_TMP/$1.$2.create.why" ||
+                { tail -n 5 "$TEST_TMP/$1.$2.create" "$TEST_TMP/$1.$2.create.why"; return 1; }
             cat "$TEST_TMP/$1.$2.create" >>"$TEST_TMP/$1.$2.saved"
             return
             ;;
