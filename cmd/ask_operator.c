@@ -93,8 +93,15 @@ void ask_operator_step(struct ask *k, int64_t elapsed)
         hear(k, note);
         return;
     }
-    if (job_load(&k->job.name, &now, NULL) == 0 &&
-        (now.restarts != k->job.restarts || now.requeueing || now.phase == JOB_PHASE_OVER)) {
+    if (job_load(&k->job.name, &now, NULL) < 0)
+        return;
+    if (now.phase == JOB_PHASE_SUSPENDED && !k->heard) {
+        ask_end(k, CMD_REFUSED, "refused", NULL, "it is suspended: scontrol resume %u first",
+                k->job.id);
+    } else if (now.phase == JOB_PHASE_SUSPENDED) {
+        k->now = "suspended; it goes on with the job";
+        k->limit_ms += LOOK_MS;
+    } else if (now.restarts != k->job.restarts || now.requeueing || now.phase == JOB_PHASE_OVER) {
         ask_end(k, CMD_FAILED, "failed", NULL, "its run ended before the verdict was there");
     } else if (!k->heard && elapsed >= SILENT_MS) {
         ask_end(k, CMD_REFUSED, "refused", NULL,

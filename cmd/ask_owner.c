@@ -226,6 +226,18 @@ static void gone(struct ask *k, const struct job *now, int64_t elapsed)
                 k->kind->wish);
 }
 
+/* It was suspended behind the request.  One that it has taken goes on with it: no time limit counts meanwhile. */
+static void suspended(struct ask *k)
+{
+    if (is_waiting(k) && take_back(k)) {
+        ask_end(k, CMD_REFUSED, "refused", NULL, "it is suspended: scontrol resume %u first",
+                k->job.id);
+        return;
+    }
+    k->now = "suspended; it goes on with the job";
+    k->limit_ms += ASK_SLURM_MS;
+}
+
 static void ask_slurm(struct ask *k, int64_t elapsed)
 {
     struct job now;
@@ -247,6 +259,10 @@ static void ask_slurm(struct ask *k, int64_t elapsed)
     if (job_load(&k->job.name, &now, NULL) < 0) {
         if (errno == ESRCH)
             ask_end(k, CMD_FAILED, "failed", NULL, "Slurm does not know it any more");
+        return;
+    }
+    if (now.phase == JOB_PHASE_SUSPENDED) {
+        suspended(k);
         return;
     }
     if (now.restarts == k->job.restarts && !now.requeueing && now.phase != JOB_PHASE_OVER)

@@ -3,6 +3,7 @@
 
 #include "common/helper.h"
 #include "common/io.h"
+#include "common/runclock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -359,10 +360,7 @@ int criurun_pump(struct criurun *run)
 
 static int64_t now_ms(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return runclock_ms();
 }
 
 int criurun_wait(struct criurun *run, int ms)
@@ -376,7 +374,7 @@ int criurun_wait(struct criurun *run, int ms)
         if (left <= 0)
             return 0;
         criurun_pollfds(run, fds);
-        (void)poll(fds, CRIURUN_NFDS, (int)left);
+        (void)poll(fds, CRIURUN_NFDS, runclock_wait(end));
     }
     return 1;
 }

@@ -80,6 +80,11 @@ static const struct known known[] = {
                           "meanwhile"},
     {"SysVIPC shmem map",
      "System V shared memory (shmget) is attached, which CRIU cannot save here"},
+    {"Unable to set a pipe size",
+     "the user's pipes on this node hold too much just now (other checkpoints at the same time; "
+     "fs.pipe-user-pages-soft): it is tried again"},
+    {"suspending seccomp", "a process has restricted its system calls (seccomp)"},
+    {"Use link-remap option", "an open file was deleted under its name, but has other names"},
     {"increase limit", "a deleted but open file is too large"},
     {"Some file locks are hold", "a file lock is shared with a process outside the job"},
     {"A session leader of", "a process belongs to a session from outside the job"},

@@ -2,7 +2,7 @@ noinst_LTLIBRARIES += libcommon.la
 # Needs no library but libc and libcap: linked into everything, also into slurmstepd's process.
 libcommon_la_SOURCES = \
 	common/conf.c common/conf.h common/err.c common/err.h common/facts.c common/facts.h \
-	common/io.c common/io.h common/proto.c common/proto.h common/slurmapi.h common/spec.c common/spec.h
+	common/io.c common/io.h common/proto.c common/proto.h common/runclock.c common/runclock.h common/slurmapi.h common/spec.c common/spec.h
 libcommon_la_CFLAGS = $(AM_CFLAGS) $(INIH_CFLAGS)
 libcommon_la_LIBADD = $(INIH_LIBS)
 
@@ -60,7 +60,7 @@ common_unit_libs = libunit.la libimage.la libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	common/beneath_test common/conf_test common/err_test common/event_test common/facts_test \
 	common/gendir_job_test common/gendir_test common/io_test common/manifest_lists_test common/manifest_test common/place_test \
-	common/proto_test common/request_test common/seal_test common/spec_test
+	common/proto_test common/request_test common/runclock_test common/seal_test common/spec_test
 common_beneath_test_CFLAGS = $(common_unit_cflags)
 common_beneath_test_LDADD = $(common_unit_libs)
 common_conf_test_CFLAGS = $(common_unit_cflags)
@@ -87,6 +87,8 @@ common_proto_test_CFLAGS = $(common_unit_cflags)
 common_proto_test_LDADD = $(common_unit_libs)
 common_request_test_CFLAGS = $(common_unit_cflags)
 common_request_test_LDADD = $(common_unit_libs)
+common_runclock_test_CFLAGS = $(common_unit_cflags)
+common_runclock_test_LDADD = $(common_unit_libs)
 common_seal_test_CFLAGS = $(common_unit_cflags)
 common_seal_test_LDADD = $(common_unit_libs) $(MUNGE_LIBS)
 common_spec_test_CFLAGS = $(common_unit_cflags)

@@ -4,6 +4,7 @@
 #include "common/crimg.h"
 #include "common/io.h"
 #include "common/manifest.h"
+#include "common/runclock.h"
 #include "dump/requests.h"
 #include "dump/target.h"
 
@@ -57,10 +58,7 @@ struct capture {
 
 int64_t capture_now_ms(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return runclock_ms();
 }
 
 static int grow_flows(struct capture *c, struct err *err)
@@ -305,7 +303,6 @@ static int check_others(struct capture *c, struct err *err)
 
 static int wait_events(struct capture *c, struct err *err)
 {
-    int64_t left = c->o->deadline - capture_now_ms();
 
     criurun_pollfds(c->o->run, c->fds + AT_RUN);
     c->fds[AT_STREAM] = (struct pollfd){.fd = c->requests.sock, .events = POLLIN};
@@ -321,11 +318,7 @@ static int wait_events(struct capture *c, struct err *err)
 
         c->fds[AT_PIPES + i] = (struct pollfd){.fd = held ? -1 : c->flows[i].fd, .events = POLLIN};
     }
-    if (poll(c->fds, AT_PIPES + c->n,
-             left < 0       ? 0
-             : left > 60000 ? 60000
-                            : (int)left) < 0 &&
-        errno != EINTR)
+    if (poll(c->fds, AT_PIPES + c->n, runclock_wait(c->o->deadline)) < 0 && errno != EINTR)
         return err_sys(err, "poll");
     return 0;
 }

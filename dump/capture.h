@@ -32,7 +32,7 @@ struct capture_opts {
     pid_t root;                /* of the tree: must stand still when the plugin asks */
     int cancel_fd;             /* readable: give up (ECANCELED) */
     int result_fd;             /* a pipe's writing end: its reader is gone: give up (EPIPE) */
-    int64_t deadline;          /* CLOCK_MONOTONIC milliseconds: give up (ETIMEDOUT) */
+    int64_t deadline;          /* of capture_now_ms(): give up (ETIMEDOUT) */
     /* NULL, or called once when all images are in and the tree still stands: what must be consistent with
      * them is taken now, as fast as can be.  The pack's frames are all free or on their way then.  -1 with a
      * text: the dump fails, the tree goes on. */

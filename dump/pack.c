@@ -3,6 +3,7 @@
 
 #include "common/io.h"
 #include "common/manifest.h"
+#include "common/runclock.h"
 #include "dump/press.h"
 
 #include <errno.h>
@@ -446,12 +447,16 @@ int pack_failed(struct pack *p, struct err *err)
 
 int pack_finish(struct pack *p, int64_t deadline, struct err *err)
 {
-    struct timespec until = {.tv_sec = deadline / 1000, .tv_nsec = deadline % 1000 * 1000000};
     int rc = 0;
 
     pthread_mutex_lock(&p->lock);
-    while (!p->failed && p->head != p->tail && rc == 0)
-        rc = pthread_cond_timedwait(&p->drained, &p->lock, &until);
+    while (!p->failed && p->head != p->tail && rc == 0) {
+        struct timespec until = runclock_next(deadline);
+
+        (void)pthread_cond_timedwait(&p->drained, &p->lock, &until);
+        if (runclock_ms() >= deadline && p->head != p->tail)
+            rc = ETIMEDOUT;
+    }
     pthread_mutex_unlock(&p->lock);
     if (pack_failed(p, err) < 0)
         return -1;

@@ -70,7 +70,7 @@ void pack_clear_event(struct pack *p);
 /* -1 with errno and text once a thread has failed (disk full ...): what is fed from then on is dropped. */
 int pack_failed(struct pack *p, struct err *err);
 
-/* Wait until everything submitted is in the file, at most until `deadline` (CLOCK_MONOTONIC milliseconds); ETIMEDOUT,
+/* Wait until everything submitted is in the file, at most until `deadline` (of runclock_ms()); ETIMEDOUT,
  * and it may be called again.  Then: the index text, owned by the pack, and the sums. */
 int pack_finish(struct pack *p, int64_t deadline, struct err *err);
 const char *pack_index(const struct pack *p, size_t *len);

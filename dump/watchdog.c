@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dump/watchdog.h"
 
+#include "common/runclock.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -11,19 +13,21 @@ static struct {
     pthread_cond_t cond;
     pthread_t thread;
     bool started, stop;
-    struct timespec until;
+    int64_t deadline;
     void (*fire)(void *);
     void *arg;
 } dog = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void *watch(void *unused)
 {
-    int rc = 0;
-
     (void)unused;
     pthread_mutex_lock(&dog.lock);
-    while (!dog.stop && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&dog.cond, &dog.lock, &dog.until);
+    /* Its ticks are the clock's, also while the main thread hangs. */
+    while (!dog.stop && runclock_ms() < dog.deadline) {
+        struct timespec until = runclock_next(dog.deadline);
+
+        (void)pthread_cond_timedwait(&dog.cond, &dog.lock, &until);
+    }
     /* With the lock held: watchdog_stop() cannot say that all is well any more. */
     if (!dog.stop)
         dog.fire(dog.arg);
@@ -40,8 +44,7 @@ int watchdog_start(int64_t deadline, void (*fire)(void *), void *arg, struct err
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&dog.cond, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    dog.until.tv_sec = (time_t)(deadline / 1000);
-    dog.until.tv_nsec = (long)(deadline % 1000 * 1000000);
+    dog.deadline = deadline;
     dog.fire = fire;
     dog.arg = arg;
     dog.stop = false;

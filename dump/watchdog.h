@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-/* Start the one watchdog of this process: at `deadline` (CLOCK_MONOTONIC milliseconds) fire(arg) is called in its
+/* Start the one watchdog of this process: at `deadline` (of runclock_ms()) fire(arg) is called in its
  * thread, unless watchdog_stop() came first.  fire must not return. */
 int watchdog_start(int64_t deadline, void (*fire)(void *), void *arg, struct err *err);
 

@@ -2,6 +2,7 @@
 #include "restore/attempt.h"
 
 #include "common/helper.h"
+#include "common/runclock.h"
 #include "restore/procs.h"
 #include "restore/serve.h"
 
@@ -41,10 +42,7 @@ static const char *const args[] = {
 
 int64_t attempt_now_ms(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return runclock_ms();
 }
 
 struct criurun *attempt_prepare(const struct facts *f, struct err *err)
@@ -92,7 +90,9 @@ static int drive(struct attempt *a, struct serve *s, struct err *err)
         criurun_pollfds(a->run, fds);
         fds[CRIURUN_NFDS] = (struct pollfd){.fd = serve_fd(s), .events = POLLIN};
         fds[CRIURUN_NFDS + 1] = (struct pollfd){.fd = a->cancelfd, .events = POLLIN};
-        if (poll(fds, CRIURUN_NFDS + 2, left < INT_MAX ? (int)left : INT_MAX) < 0 && errno != EINTR)
+        if (poll(fds, CRIURUN_NFDS + 2, left < RUNCLOCK_TICK_MS ? (int)left : RUNCLOCK_TICK_MS) <
+                0 &&
+            errno != EINTR)
             return err_sys(err, "poll");
         if (fds[CRIURUN_NFDS + 1].revents) {
             errno = ECANCELED;

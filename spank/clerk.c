@@ -2,6 +2,7 @@
 #include "spank/clerk.h"
 
 #include "common/io.h"
+#include "common/runclock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,19 +35,17 @@ static void child(clerk_work work, void *arg, size_t size, int fd)
     _exit(0);
 }
 
-static int read_until(int fd, void *buf, size_t len, const struct timespec *end)
+static int read_until(int fd, void *buf, size_t len, int64_t end)
 {
     char *p = buf;
 
     while (len > 0) {
         struct pollfd pfd = {.fd = fd, .events = POLLIN};
-        struct timespec now;
-        long left;
         ssize_t n;
 
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        left = (end->tv_sec - now.tv_sec) * 1000 + (end->tv_nsec - now.tv_nsec) / 1000000;
-        if (poll(&pfd, 1, left > 0 ? (int)left : 0) == 0) {
+        if (poll(&pfd, 1, runclock_wait(end)) == 0) {
+            if (runclock_ms() < end)
+                continue;
             errno = ETIMEDOUT;
             return -1;
         }
@@ -66,14 +65,11 @@ static int read_until(int fd, void *buf, size_t len, const struct timespec *end)
 int clerk_run(clerk_work work, void *arg, void *result, size_t size, int timeout_ms,
               struct err *err)
 {
-    struct timespec end;
+    int64_t end = runclock_ms() + timeout_ms;
     struct verdict v;
     int fds[2], rc = -1;
     pid_t pid;
 
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += timeout_ms / 1000;
-    end.tv_nsec += (timeout_ms % 1000) * 1000000L;
     if (pipe2(fds, O_CLOEXEC) < 0)
         return err_sys(err, "pipe");
     pid = fork();
@@ -86,8 +82,8 @@ int clerk_run(clerk_work work, void *arg, void *result, size_t size, int timeout
     if (pid == 0)
         child(work, arg, size, fds[1]);
     io_close(&fds[1]);
-    if (read_until(fds[0], &v, sizeof v, &end) < 0 ||
-        (size && read_until(fds[0], result, size, &end) < 0)) {
+    if (read_until(fds[0], &v, sizeof v, end) < 0 ||
+        (size && read_until(fds[0], result, size, end) < 0)) {
         if (errno == ETIMEDOUT)
             err_set(err, "no answer within %d s", (timeout_ms + 999) / 1000);
         else

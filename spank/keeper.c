@@ -3,6 +3,7 @@
 
 #include "common/helper.h"
 #include "common/io.h"
+#include "common/runclock.h"
 #include "spank/tree.h"
 
 #include <errno.h>
@@ -292,12 +293,7 @@ static void reap(struct keeper *k)
 
 static int timeout_ms(const struct keeper *k)
 {
-    int64_t left;
-
-    if (k->run.pid == 0)
-        return -1;
-    left = k->run.deadline_ms - keeper_now_ms();
-    return left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
+    return k->run.pid == 0 ? -1 : runclock_wait(k->run.deadline_ms);
 }
 
 /* First the helper is killed; one that is stuck in the kernel even then is given up, and reaped when it ends. */

@@ -24,7 +24,7 @@
 struct keeper_run {
     pid_t pid; /* the helper, leader of its own process group; 0: none runs */
     int result;
-    int64_t deadline_ms; /* CLOCK_MONOTONIC */
+    int64_t deadline_ms; /* runclock_ms */
     bool cancelled;
     bool shot;     /* past its deadline, it got SIGKILL */
     bool answered; /* `answer` holds what it wrote; it may still be there */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/helper.h"
 #include "common/io.h"
+#include "common/runclock.h"
 #include "spank/keeper.h"
 
 #include <errno.h>
@@ -20,10 +21,7 @@
 
 int64_t keeper_now_ms(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return runclock_ms();
 }
 
 int keeper_set_last_pid(unsigned last, struct err *err)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "spank/relay.h"
 
+#include "common/runclock.h"
+
 #include "common/io.h"
 
 #include <errno.h>
@@ -265,10 +267,7 @@ void relay_pump(struct relay *r)
 
 static int64_t now_ms(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return runclock_ms();
 }
 
 bool relay_drain(struct relay *r, int ms)
@@ -291,7 +290,7 @@ bool relay_drain(struct relay *r, int ms)
             return true;
         if (left <= 0)
             return false;
-        if (poll(fds, 2, (int)left) < 0 && errno != EINTR)
+        if (poll(fds, 2, runclock_wait(end)) < 0 && errno != EINTR)
             return false;
     }
 }

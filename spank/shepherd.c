@@ -2,6 +2,7 @@
 #include "spank/shepherd.h"
 
 #include "common/io.h"
+#include "common/runclock.h"
 #include "spank/launch_env.h"
 #include "spank/srun.h"
 
@@ -157,14 +158,16 @@ static void loop(struct shepherd *s)
         int n = poll(p, 4 + RELAY_NFDS,
                      s->stopping           ? STOPPING_MS
                      : waits_for_enable(s) ? LOOK_MS
+                     : s->due_ms           ? RUNCLOCK_TICK_MS
                                            : -1);
 
         if (n < 0 && errno != EINTR)
             break;
+        runclock_ms(); /* its tick */
         relay_pump(&s->relay);
         if (s->stopping)
             shepherd_script_stopping(s);
-        else if (n == 0)
+        else if (n == 0 && waits_for_enable(s))
             shepherd_requests(s);
         if (p[0].revents)
             on_signals(s);

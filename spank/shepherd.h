@@ -58,6 +58,7 @@ struct shepherd {
     int keeper;      /* socket; -1: the keeper is gone, nothing can be saved any more */
     int signals;     /* signalfd */
     int timer;       /* timerfd of the interval */
+    int64_t due_ms;  /* of runclock_ms(): when it is over; 0: none */
     int limit_timer; /* timerfd: when to look at the time limit again */
     bool limit_due;
     bool limit_near;      /* so near that Slurm may warn of it */

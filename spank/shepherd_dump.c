@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/io.h"
+#include "common/runclock.h"
 #include "spank/shepherd.h"
 #include "spank/tree.h"
 
@@ -43,6 +44,7 @@ void shepherd_timer_arm(struct shepherd *s)
         t.it_value.tv_sec = ms / 1000;
         t.it_value.tv_nsec = (ms % 1000) * 1000000;
     }
+    s->due_ms = ms > 0 && s->files ? runclock_ms() + ms : 0;
     timerfd_settime(s->timer, 0, &t, NULL);
 }
 
@@ -167,8 +169,22 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
     shepherd_requests_next(s);
 }
 
+/* The kernel's timer went on while the job was suspended. */
+static bool too_early(struct shepherd *s)
+{
+    int64_t left = s->due_ms - runclock_ms();
+    struct itimerspec t = {{0, 0}, {left / 1000, left % 1000 * 1000000}};
+
+    if (left < RUNCLOCK_TICK_MS)
+        return false;
+    timerfd_settime(s->timer, 0, &t, NULL);
+    return true;
+}
+
 void shepherd_interval(struct shepherd *s)
 {
+    if (too_early(s))
+        return;
     if (s->disabled == 0) {
         shepherd_dump(s, "interval", false);
         return;

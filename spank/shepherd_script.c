@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/io.h"
 #include "common/request.h"
+#include "common/runclock.h"
 #include "spank/clerk.h"
 #include "spank/shepherd.h"
 #include "spank/steps.h"
@@ -30,10 +31,7 @@ void shepherd_task_path(const struct shepherd *s, const char *name, char path[2 
 
 static int64_t now_ms(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return runclock_ms();
 }
 
 /* In a private pid namespace nothing else of that name can be; the shepherd does not know the root's number there. */
