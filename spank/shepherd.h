@@ -9,6 +9,7 @@
  *   shepherd_final.c  the last one: requeue, limit, vacate
  *   shepherd_request.c  what scheckpoint asks for; the counter of disables
  *   shepherd_able.c   what in the tree cannot be checkpointed, for scheckpoint able
+ *   shepherd_caps.c   how often a job is restarted in vain
  *   shepherd_launch.c the first launch
  *   shepherd_script.c the batch script: which srun steps it has come to, and starting it once more
  *   shepherd_step.c   a task of a step: how it stands in the script, its input, its end
@@ -107,6 +108,8 @@ struct shepherd {
     enum final_kind final;    /* a last dump is due or running */
     char last_failure[512];   /* said already: a failure that repeats is not said again */
     unsigned failures;        /* in a row: the interval backs off */
+    uint32_t fruitless;       /* restarts in a row before this one that brought no new checkpoint */
+    bool fruitful;            /* this run has */
     bool ended;               /* the job has ended, with this wait status */
     int status;
 };
@@ -177,6 +180,17 @@ void shepherd_refuse(struct shepherd *s, const struct request *q, const char *te
 void shepherd_disabled_text(const struct shepherd *s, char text[160]);
 /* Tell in the job's stderr and history, once, that one is not made. */
 void shepherd_disabled_tell(struct shepherd *s, const char *what);
+
+/* --- shepherd_caps.c */
+/* A restarted job: has it been restarted too often, or in vain?  Then why, and it is to be held.  Whoever releases
+ * it begins the count anew. */
+bool shepherd_caps_exceeded(struct shepherd *s, char why[256]);
+/* Restarts in a row, before that of `epoch`, without a new checkpoint; saved, held: epochs of the newest one and of the
+ * last hold (0: none). */
+uint32_t shepherd_caps_fruitless(uint32_t epoch, uint32_t saved, uint32_t held);
+/* Slurm has requeued the job, and its last checkpoint failed: when nothing was saved in this run, have it start later,
+ * the later the more often that was so. */
+void shepherd_caps_delay(struct shepherd *s);
 
 /* --- shepherd_able.c */
 void shepherd_able(struct shepherd *s, const struct request *q);

@@ -146,6 +146,8 @@ void shepherd_final_failed(struct shepherd *s)
         if (s->final == FINAL_TIMELIMIT)
             requeue_to_earlier(s);
         shepherd_forward(s, SIGTERM);
+        if (s->final == FINAL_REQUEUE)
+            shepherd_caps_delay(s);
     }
     s->final = FINAL_NONE;
     s->early = false;

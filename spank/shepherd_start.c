@@ -344,6 +344,7 @@ int shepherd_start(struct shepherd *s)
     const char *script =
         !s->step && s->argc > 0 && strstr(s->argv[0], "/slurm_script") ? s->argv[0] : NULL;
     struct err err = {{0}};
+    char why[256];
     int rc;
 
     if (!keeper_answers(s, &err)) {
@@ -364,8 +365,8 @@ int shepherd_start(struct shepherd *s)
         shepherd_event(s, "started", "", "", NULL);
         return first_start(s, script);
     }
-    if (s->facts.max_restarts > 0 && s->facts.epoch > s->facts.max_restarts)
-        return hold(s, "the job has been restarted more often than MaxRestarts allows");
+    if (shepherd_caps_exceeded(s, why))
+        return hold(s, why);
     return start_again(s, script);
 }
 

@@ -149,6 +149,19 @@ int slurmjob_requeue(uint32_t job, enum slurmjob_how how, struct err *err)
     return 0;
 }
 
+int slurmjob_delay(uint32_t job, int64_t when, struct err *err)
+{
+    job_desc_msg_t desc;
+
+    slurm_init(NULL);
+    slurm_init_job_desc_msg(&desc);
+    desc.job_id = job;
+    desc.begin_time = (time_t)when;
+    if (slurm_update_job(&desc) != SLURM_SUCCESS)
+        return fail("cannot delay", job, err);
+    return 0;
+}
+
 int slurmjob_ring_steps(uint32_t job, struct err *err)
 {
     slurm_init(NULL);

@@ -45,6 +45,9 @@ enum slurmjob_how {
 };
 int slurmjob_requeue(uint32_t job, enum slurmjob_how how, struct err *err);
 
+/* A job that waits: not to be started before `when` (seconds since 1970). */
+int slurmjob_delay(uint32_t job, int64_t when, struct err *err);
+
 /* Ring the doorbell (SIGURG) of all tasks of its steps; the batch script hears nothing. */
 int slurmjob_ring_steps(uint32_t job, struct err *err);
 
