@@ -40,6 +40,8 @@ struct cmd {
     uint32_t keep;       /* generations */
     uint32_t older_than; /* seconds */
     const char *user;    /* --user, or NULL */
+    const char *node;    /* --node, or NULL */
+    bool html;           /* --html */
 };
 
 /* Report an end that is not CMD_DONE: a line on stderr, with --json also {"job", "state", "text"}

@@ -21,6 +21,8 @@ enum {
     OPT_KEEP,
     OPT_OLDER_THAN,
     OPT_USER,
+    OPT_NODE,
+    OPT_HTML,
 };
 
 #define TIMEOUT_MAX (365u * 86400)
@@ -38,6 +40,8 @@ static const struct option options[] = {
     {"keep", required_argument, NULL, OPT_KEEP},
     {"older-than", required_argument, NULL, OPT_OLDER_THAN},
     {"user", required_argument, NULL, OPT_USER},
+    {"node", required_argument, NULL, OPT_NODE},
+    {"html", no_argument, NULL, OPT_HTML},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -49,6 +53,8 @@ static const struct {
     const char *text;
 } belongs[] = {
     {VERB_WAITS, "--wait, --no-wait and --timeout belong to verbs that ask a job, not to"},
+    {VERB_NODE, "--node belongs to check, not to"},
+    {VERB_HTML, "--html belongs to history, not to"},
     {VERB_ALL, "--all belongs to verify, not to"},
     {VERB_PRUNES, "--keep, --older-than, --all-jobs, --dry-run and --user belong to prune, not to"},
 };
@@ -151,6 +157,15 @@ static int parse_option(int opt, struct options *o)
     case OPT_OLDER_THAN:
     case OPT_USER:
         return parse_prune_option(opt, o);
+    case OPT_NODE:
+        o->takes |= VERB_NODE;
+        o->cmd.node = optarg;
+        return *optarg && *optarg != '-' ? 0
+                                         : options_wrong("--node wants the name of a node", optarg);
+    case OPT_HTML:
+        o->takes |= VERB_HTML;
+        o->cmd.html = true;
+        return 0;
     case 'h':
         o->help = true;
         return 0;

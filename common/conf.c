@@ -69,6 +69,11 @@ static const struct row rows[] = {
     ROW("MinFree", min_free, SIZE, 0, 0),
     ROW("ExpireDays", expire_days, COUNT, 0, 36500),
     ROW("MaxRestarts", max_restarts, COUNT, 0, UINT32_MAX),
+    ROW("BusyWait", busy_wait, COUNT, 0, 3600),
+    ROW("BusyRetries", busy_retries, COUNT, 0, 1000),
+    ROW("Mtbf", mtbf, DURATION, 60, UINT32_MAX),
+    ROW("PidBand", pid_band, COUNT, 0, 65536),
+    ROW("PidSecret", pid_secret, PATHNAME, 0, 0),
     ROW("FilesLimit", files_limit, SIZE, 0, 0),
     ROW("FilesOver", files_over, CHOICE, 0, 0),
     ROW("Inputs", inputs, CHOICE, 0, 0),
@@ -104,6 +109,8 @@ void conf_defaults(struct conf *c)
     c->dump_timeout = c->restore_timeout = 3600;
     c->max_restarts = 20;
     c->expire_days = 14;
+    c->busy_wait = c->busy_retries = 5;
+    c->mtbf = 30 * 86400;
     c->files_limit = UINT64_C(2) << 30;
     c->snapshot = SNAPSHOT_NO;
 }

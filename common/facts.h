@@ -62,6 +62,19 @@ struct facts {
     uint64_t max_site_size;       /* bytes in use on the filesystem of dir; 0: no limit */
     uint64_t min_free;            /* bytes that must stay free there; 0: no limit */
     uint32_t max_restarts;        /* 0: no limit */
+    uint32_t
+        busy_wait; /* seconds for processes that are about to end to give back a pid of the job's */
+    uint32_t
+        busy_retries; /* requeues to other nodes, when this one cannot have it, before it is held */
+    uint32_t
+        interval_auto; /* (user) 1: interval is only the first one, later ones follow from the cost */
+    uint32_t
+        overhead; /* (user) with it: thousandths of the time that checkpoints may take; 0: by mtbf */
+    uint32_t mtbf; /* seconds between failures of this job's nodes, on average */
+    uint32_t
+        max_runtime; /* (user) seconds that the job may run, over all its starts; 0: no limit */
+    uint32_t
+        pid_first; /* where the pids of its first start begin under isolation=host; 0: anywhere */
     char files
         [FACTS_FILES_MAX]; /* (user) paths and patterns, ':' between them, to be copied into each
                                      generation; relative ones begin at the job's directory */

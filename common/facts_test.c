@@ -52,6 +52,10 @@ static struct facts good(void)
     f.max_user_size = UINT64_C(3) << 40;
     f.min_free = 1;
     f.max_restarts = 20;
+    f.busy_wait = 5;
+    f.busy_retries = 3;
+    f.overhead = 10;
+    f.mtbf = 86400;
     snprintf(f.files, sizeof f.files, "./a b:/dev/shm/x*");
     f.files_limit = UINT64_C(2) << 30;
     f.inputs = CHOICE_WARN;

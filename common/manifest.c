@@ -55,7 +55,7 @@ static const struct row rows[] = {
     ROW(stored_bytes, NUM64, 0, INT64_MAX),
 };
 #define NROWS (sizeof rows / sizeof rows[0])
-#define NKEYS (NROWS + 4) /* format, version, parts, processes; placement may be missing */
+#define NKEYS (NROWS + 4) /* format, version, parts, processes; placement and cpu may be missing */
 
 static const char *const part_names[] = {MANIFEST_IMAGES, MANIFEST_PAGES, MANIFEST_INDEX};
 #define NPARTS (sizeof part_names / sizeof part_names[0])
@@ -219,6 +219,10 @@ char *manifest_encode(const struct manifest *m, struct err *err)
         bad_value(err, "placement");
         goto out;
     }
+    if (m->cpu[0] && json_object_set_new(top, "cpu", json_string(m->cpu)) < 0) {
+        bad_value(err, "cpu");
+        goto out;
+    }
     text = json_dumps(top, JSON_INDENT(1) | JSON_ENSURE_ASCII);
     if (!text) {
         errno = ENOMEM;
@@ -303,6 +307,18 @@ static int decode_placement(const json_t *top, struct manifest *m, struct err *e
         return bad_value(err, "placement");
     memcpy(m->placement.name, MANIFEST_PLACEMENT, sizeof MANIFEST_PLACEMENT);
     memcpy(m->placement.sha256, sha, 65);
+    return 0;
+}
+
+static int decode_cpu(const json_t *top, struct manifest *m, struct err *err)
+{
+    const char *s = jsonread_string(top, "cpu");
+
+    if (!json_object_get(top, "cpu"))
+        return 0;
+    if (!s || !*s || !jsonread_printable(s, sizeof m->cpu))
+        return bad_value(err, "cpu");
+    memcpy(m->cpu, s, strlen(s) + 1);
     return 0;
 }
 
@@ -402,12 +418,14 @@ static int decode_top(const json_t *top, struct manifest *m, struct err *err)
         return bad(err, "a version that this program cannot read");
     /* Every known key is looked up below and repeated ones are refused by the parser, so one more
      * than those is an unknown one. */
-    if (json_object_size(top) > NKEYS + (json_object_get(top, "placement") != NULL))
+    if (json_object_size(top) >
+        NKEYS + (json_object_get(top, "placement") != NULL) + (json_object_get(top, "cpu") != NULL))
         return bad(err, "an unknown key");
     for (size_t i = 0; i < NROWS; i++)
         if (decode_row(&rows[i], top, m, err) < 0)
             return -1;
-    if (decode_parts(top, m, err) < 0 || decode_placement(top, m, err) < 0)
+    if (decode_parts(top, m, err) < 0 || decode_placement(top, m, err) < 0 ||
+        decode_cpu(top, m, err) < 0)
         return -1;
     return decode_processes(top, m, err);
 }

@@ -11,7 +11,8 @@
 const char spec_help[] =
     "a time between checkpoints (minutes, minutes:seconds, hours:minutes:seconds, days-hours, "
     "days-hours:minutes, days-hours:minutes:seconds), and, separated by commas, interval=TIME (0: "
-    "none by the clock), keep=1..100, compress=none|lz4|zstd|zstd:1..19, isolation=private|host, "
+    "none by the clock)|auto, overhead=N%, max-runtime=TIME, keep=1..100, "
+    "compress=none|lz4|zstd|zstd:1..19, isolation=private|host, "
     "name=NAME (of a step), "
     "files=PATH[:PATH...], files-limit=SIZE, files-over=refuse|warn, inputs=refuse|warn, "
     "snapshot=yes|no|require";
@@ -80,7 +81,31 @@ bool spec_parse_compress(const char *text, enum facts_compress *c, int *level)
 static bool set_interval(struct spec *s, const char *value)
 {
     s->has_interval = true;
+    if (!strcmp(value, "auto")) {
+        s->interval_auto = true;
+        return true;
+    }
     return spec_parse_time(value, &s->interval);
+}
+
+/* "1%", "0.5%": thousandths. */
+static bool set_overhead(struct spec *s, const char *value)
+{
+    uint64_t whole, tenth = 0;
+
+    s->has_overhead = s->interval_auto = true;
+    if (!take_number(&value, &whole) || whole > 50)
+        return false;
+    if (*value == '.' && (value++, *value >= '0' && *value <= '9'))
+        tenth = (uint64_t)(*value++ - '0');
+    s->overhead = (uint32_t)(whole * 10 + tenth);
+    return !strcmp(value, "%") && s->overhead >= 1 && s->overhead <= 500;
+}
+
+static bool set_max_runtime(struct spec *s, const char *value)
+{
+    s->has_max_runtime = true;
+    return spec_parse_time(value, &s->max_runtime) && s->max_runtime > 0;
 }
 
 static bool set_keep(struct spec *s, const char *value)
@@ -223,8 +248,10 @@ static const struct row {
     bool (*set)(struct spec *, const char *);
     size_t has;
 } rows[] = {
-    {"interval", "a time, or 0 for none by the clock", set_interval,
+    {"interval", "a time, 0 for none by the clock, or auto", set_interval,
      offsetof(struct spec, has_interval)},
+    {"overhead", "0.1% to 50%", set_overhead, offsetof(struct spec, has_overhead)},
+    {"max-runtime", "a time", set_max_runtime, offsetof(struct spec, has_max_runtime)},
     {"keep", "1..100", set_keep, offsetof(struct spec, has_keep)},
     {"compress", "none, lz4, zstd or zstd:1..19", set_compress,
      offsetof(struct spec, has_compress)},

@@ -24,6 +24,10 @@ struct spec {
     enum facts_compress compress;
     int compress_level;
     enum facts_isolation isolation;
+    bool has_overhead, has_max_runtime;
+    bool interval_auto;   /* interval=auto, or overhead= */
+    uint32_t overhead;    /* thousandths, 1..500 */
+    uint32_t max_runtime; /* seconds */
     bool has_files, has_files_limit, has_files_over, has_inputs;
     char files[FACTS_FILES_MAX];
     uint64_t files_limit;

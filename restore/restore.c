@@ -32,7 +32,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define PIDS_WAIT_MS 5000
 #define LOG_SECONDS 10
 
 struct restore {
@@ -175,7 +174,7 @@ static int attempt(struct restore *r, struct err *err)
     int rc;
 
     /* Before that the tree as it was may still write. */
-    if (procs_wait_free(r->t.ids, r->t.nids, PIDS_WAIT_MS, err) < 0)
+    if (procs_wait_free(r->t.ids, r->t.nids, (int)r->f.busy_wait * 1000, err) < 0)
         return -1;
     p = putback_create(&o, err);
     rc = p ? putback_stage(p, err) : -1;

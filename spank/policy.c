@@ -135,7 +135,11 @@ static int user_part(const struct conf *conf, const struct policy_task *t, struc
     if (copy_text(f->user, sizeof f->user, t->user, "the user's name", err) < 0 ||
         policy_spec(conf, f->user, t->spec, &s, err) < 0)
         return -1;
-    f->interval = s.has_interval ? s.interval : conf->interval;
+    f->interval =
+        s.has_interval && !(s.interval == 0 && s.interval_auto) ? s.interval : conf->interval;
+    f->interval_auto = s.interval_auto;
+    f->overhead = s.overhead;
+    f->max_runtime = s.max_runtime;
     f->keep = s.has_keep ? s.keep : conf->keep;
     f->compress = s.has_compress ? s.compress : conf->compress;
     f->compress_level = s.has_compress ? s.compress_level : conf->compress_level;
@@ -178,6 +182,9 @@ static int site_part(const struct conf *conf, struct facts *f, struct err *err)
     f->max_site_size = conf->max_site_size;
     f->min_free = conf->min_free;
     f->max_restarts = conf->max_restarts;
+    f->busy_wait = conf->busy_wait;
+    f->busy_retries = conf->busy_retries;
+    f->mtbf = conf->mtbf;
     return 0;
 }
 

@@ -16,6 +16,7 @@
  *   shepherd_limit.c  the time limit: the last checkpoint comes before it, then the job requeues itself
  *   shepherd_slurm.c  questions to slurmctld, each in a clerk
  *   shepherd_files.c  what is written in the checkpoint directory, each in a clerk
+ *   shepherd_elsewhere.c  what is looked at before a restore; a node that cannot have the job
  *   shepherd_place.c  which CPUs the threads are bound to
  *
  * It holds no capability and is trusted with nothing.
@@ -205,6 +206,18 @@ int shepherd_slurm_requeue(struct shepherd *s, enum slurmjob_how how, struct err
 /* Put a note into the job's comment, for an operator; 5 s, best effort. */
 void shepherd_slurm_note(struct shepherd *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Someone must look: requeue and hold, with the reason in the job's comment; returns the exit status. */
+int shepherd_hold(struct shepherd *s, const char *why);
+/* slurmctld ends this run: wait for its SIGTERM, so that the job does not end as failed first. */
+int shepherd_wait_end(struct shepherd *s);
+
+/* --- shepherd_elsewhere.c */
+/* Before a restore: would the newest generation come back to life here?  What is wrong is said; false: this node cannot
+ * have it, another one may (why). */
+bool shepherd_preflight(struct shepherd *s, char why[512]);
+/* Requeue without this node, later and later; after BusyRetries in a row hold the job.  Returns the exit status. */
+int shepherd_elsewhere(struct shepherd *s, const char *why);
 
 /* --- shepherd_place.c */
 /* Right before a dump: leave in the task's directory where the threads run.  Without it a restored job runs

@@ -129,6 +129,13 @@ int shepherd_ask(struct shepherd *s, struct proto_request *r, int sendfd, struct
     }
 }
 
+int shepherd_wait_end(struct shepherd *s)
+{
+    for (int i = 0; i < 60 && !terminated(s); i++)
+        sleep(1);
+    return 128 + SIGTERM;
+}
+
 struct hold_work {
     uint32_t job;
     const char *text;
@@ -167,11 +174,12 @@ static int hold(struct shepherd *s, const char *why)
         shepherd_say("cannot hold the job: %s", err.text);
         return 1;
     }
-    /* slurmctld ends this run now: wait for its SIGTERM, so that the job does not end as failed
-     * first. */
-    for (int i = 0; i < 60 && !terminated(s); i++)
-        sleep(1);
-    return 128 + SIGTERM;
+    return shepherd_wait_end(s);
+}
+
+int shepherd_hold(struct shepherd *s, const char *why)
+{
+    return hold(s, why);
 }
 
 /* "gen-0000-000001: what happened": which one it was is said already. */
@@ -219,6 +227,9 @@ static int restore(struct shepherd *s)
     struct err err = {{0}};
     const uint32_t flags = !s->step && output_alone(s) ? PROTO_F_CUT : 0;
 
+    if (!shepherd_preflight(s, why))
+        return shepherd_elsewhere(s, why);
+
     for (;;) {
         struct proto_request r;
         struct proto_reply reply;
@@ -260,6 +271,8 @@ static int restore(struct shepherd *s)
             return hold(s, why[0] ? why : reply.text);
         shepherd_say("cannot restore %s: %s", reply.generation, reply.text);
         shepherd_event(s, "restore-failed", reply.generation, reply.text, &reply);
+        if (reply.error == EBUSY) /* an older one wants the same pids */
+            return shepherd_elsewhere(s, reply.text);
         if (!why[0])
             memcpy(why, reply.text, sizeof why);
         if (reply.error == PROTO_E_HOLD)

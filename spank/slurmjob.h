@@ -56,4 +56,9 @@ int slurmjob_ring_steps(uint32_t job, struct err *err);
 #define SLURMJOB_NOTE "[checkpoint "
 int slurmjob_note(uint32_t job, const char *text, struct err *err);
 
+/* slurmjob_elsewhere.c: requeue; it starts again not before delay_s from now, and on another node, as long as the
+ * partition has one that is not excluded (*excluded tells).  note: as slurmjob_note. */
+int slurmjob_elsewhere(uint32_t job, const char *node, uint32_t delay_s, const char *note,
+                       bool *excluded, struct err *err);
+
 #endif

@@ -277,7 +277,8 @@ hang_keeper() {
 
 KEEP_CONF=$TEST_TMP/slurm.conf
 echo "KillWait=20" >"$KEEP_CONF"
-tb_up --nodes 3 --slurm-conf "$KEEP_CONF"
+echo "BusyRetries=0" >"$TEST_TMP/busy.conf" # t/0920 has the requeues
+tb_up --nodes 3 --slurm-conf "$KEEP_CONF" --conf "$TEST_TMP/busy.conf"
 together cancel cancel_restored cancel_dump signals trap_zero damaged all_damaged busy_pid
 
 # A criu that hangs is no criu at all from here on, and the limit for a restore is short.

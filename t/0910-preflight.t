@@ -1,0 +1,154 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# timeout: 240
+#
+# scheckpoint check: a verdict per point, each of them made to fail; and the same look before a restore.
+. "$(dirname "$0")/lib.sh"
+
+cat >"$TEST_TMP/conf" <<'END'
+BusyRetries=0
+BusyWait=0
+END
+tb_up --nodes 2 --conf "$TEST_TMP/conf"
+install -m 755 "$TEST_TOP/t/faulty/forge-generation.py" "$TB"
+PYTHON=$HOME_DIR/python3
+install -o ckptest -g ckptest -m 755 "$(realpath /usr/bin/python3)" "$PYTHON"
+
+check() { run scheckpoint check "$@"; }
+# points JOB [OPTION...] - "VERDICT POINT" of each, as JSON has them
+points() { check --json "$@" | jq -r '.points[] | .verdict + " " + .point'; }
+# fails NAME POINT REGEX COMMAND... - exit status 1, and the point with this reason
+fails() {
+    local name=$1 point=$2 why=$3 out rc
+    shift 3
+    out=$("$@" 2>&1)
+    rc=$?
+    is "$name: exit status" "$rc" 1
+    like "$name: told" "$out" "fail +$point +.*$why"
+}
+# forge GENERATION VERB... - what the owner himself can do to it, sealed anew
+forge() { run "$TB/forge-generation.py" "$TB/munge/munge.sock" "$@"; }
+
+files() { # a program with an input, an output, a directory of its own, as an executable that can be replaced
+    local job dir=$HOME_DIR/work gen
+    install -d -o ckptest -g ckptest "$dir"
+    echo 0123456789 >"$dir/input"
+    chown ckptest: "$dir/input"
+    put_script reader.py <<END >/dev/null
+import os, sys, time
+os.chdir("$dir")
+i = open("input", "rb")
+o = os.open("output", os.O_RDWR | os.O_CREAT, 0o644)
+i.read(3)
+os.dup2(o, 200)
+n = 0
+while not os.path.exists("$HOME_DIR/files.stop"):
+    n += 1
+    print("step", n, "pid", os.getpid(), flush=True)
+    os.write(o, b"x" * 100)
+    time.sleep(0.1)
+END
+    job=$(submit --checkpoint=interval=0 -- "$(job_script files.job "$PYTHON" "$HOME_DIR/reader.py")")
+    ok "files: starts" wait_step "$job" 3
+    ok "files: held" requeue_hold "$job"
+    gen=$(taskdir "$job")/$(newest "$job")
+    ok "files: all is well, once the last process is reaped" wait_until 60 check "$job"
+    is "files: every point has a verdict" "$(points "$job" | cut -d ' ' -f 2 | sort -u | paste -s -d ' ')" \
+        "$(printf '%s\n' munge images machine kernel criu cpu pids programs inputs outputs directories memory \
+            processes descriptors space $([ "$CKPT_ISOLATION" = private ] || echo pid_max) | sort | paste -s -d ' ')"
+    is "files: none fails" "$(points "$job" | grep -c ^fail)" 0
+    like "files: on the other node, by srun" "$(check --node "${NODE}2" "$job")" 'good +munge'
+    is "files: that was a job there" "$(run_root scontrol show job | grep -A 30 scheckpoint-check |
+        sed -n 's/^ *NodeList=//p' | head -n 1)" "${NODE}2"
+
+    head -c 500 /dev/zero >>"$dir/output"
+    like "files: what is cut back is listed" "$(check "$job")" "good +outputs +$dir/output: is cut back from [0-9]+ bytes"
+    truncate -s -500 "$dir/output"
+    cp -p "$dir/output" "$HOME_DIR/output.whole"
+    truncate -s 1 "$dir/output"
+    fails "files: a short output" outputs "$dir/output: is shorter than it was: 1 bytes" check "$job"
+    cat "$HOME_DIR/output.whole" >"$dir/output"
+    chmod 444 "$dir/output"
+    fails "files: an output that cannot be written" outputs "$dir/output: Permission denied" check "$job"
+    chmod 644 "$dir/output"
+    echo more >>"$dir/input"
+    fails "files: a changed input" inputs "$dir/input: has changed: 16 bytes, it had 11" check "$job"
+    mv "$dir/input" "$dir/away"
+    fails "files: a missing input" inputs "$dir/input: is not there" check "$job"
+    mv "$dir/away" "$dir/input"
+    truncate -s 11 "$dir/input"
+    mv "$dir" "$dir.away"
+    fails "files: a missing directory" directories "$dir: is not there" check "$job"
+    mv "$dir.away" "$dir"
+
+    cp -p "$PYTHON" "$PYTHON.old"
+    # the same size, another build id
+    python3 - "$PYTHON" <<'END'
+import subprocess, sys
+text = subprocess.run(["readelf", "-n", sys.argv[1]], capture_output=True, text=True).stdout
+build = bytes.fromhex(text.split("Build ID: ")[1].split()[0])
+data = open(sys.argv[1], "rb").read()
+at = data.index(build)
+open(sys.argv[1], "r+b").write(data[:at] + bytes(255 - b for b in build) + data[at + len(build):])
+END
+    fails "files: another program of that size" programs "$PYTHON: .*another build id" check "$job"
+    cp -p "$PYTHON.old" "$PYTHON"
+
+    fails "files: too few descriptors" descriptors "ulimit -Hn is 100" \
+        run prlimit --nofile=100:100 scheckpoint check "$job"
+    fails "files: too few processes" processes "ulimit -u is 1" run prlimit --nproc=1:1 scheckpoint check "$job"
+    fails "files: no munge" munge 'unge' run bash -c \
+        "sed 's/^MungeSocket=.*/MungeSocket=\/nowhere/' $TB/etc/checkpoint.conf >$HOME_DIR/other.conf
+         scheckpoint check --conf $HOME_DIR/other.conf $job"
+    fails "files: no criu" criu '/nowhere' run bash -c \
+        "sed 's/^Criu=.*/Criu=\/nowhere/' $TB/etc/checkpoint.conf >$HOME_DIR/other.conf
+         scheckpoint check --conf $HOME_DIR/other.conf $job"
+    cp -a "$gen" "$HOME_DIR/gen.good"
+    forge "$gen" set machine '"other"'
+    fails "files: another machine" images "machine|other" check "$job"
+    rm -rf "$gen"; cp -a "$HOME_DIR/gen.good" "$gen"
+    forge "$gen" set raw_bytes 1000000000000000
+    fails "files: too little memory" memory "MiB are free" check "$job"
+    rm -rf "$gen"; cp -a "$HOME_DIR/gen.good" "$gen"
+    forge "$gen" set kernel '"99.0"'
+    like "files: an older kernel is worth a warning" "$(check "$job")" 'warn +kernel .*older than the 99.0'
+    rm -rf "$gen"; cp -a "$HOME_DIR/gen.good" "$gen"
+    printf x | dd of="$gen/images.tar.zst" bs=1 seek=20 conv=notrunc status=none
+    fails "files: damage" images "." check "$job"
+    rm -rf "$gen"; cp -a "$HOME_DIR/gen.good" "$gen"
+    nok "files: root does not open it" run_root scheckpoint check -d "$SCRATCH" "$job"
+    ok "files: well again" check "$job"
+    ok "files: released" release "$job"
+    ok "files: restored" restored "$job"
+    unlike "files: and nothing was said before" "$(out "$job")" 'before the restore'
+    touch "$HOME_DIR/files.stop"
+    ok "files: ends well" wait_state "$job" COMPLETED
+}
+
+# A CPU that lacks what the job may use: never tried, held (BusyRetries=0), with the missing ones named.
+cpu() {
+    local job gen
+    job=$(submit --checkpoint=interval=0 -- "$(job_script cpu.job "$PROGS/counter" "$HOME_DIR/cpu.stop")")
+    ok "cpu: starts" wait_step "$job" 3
+    ok "cpu: held" requeue_hold "$job"
+    gen=$(taskdir "$job")/$(newest "$job")
+    cp -a "$gen" "$HOME_DIR/gen.cpu"
+    ok "cpu: the manifest tells the CPU" grep -qE '"cpu": ".*\bsse2\b' "$gen/manifest.json"
+    forge "$gen" set cpu "\"$(jq -r .cpu "$gen/manifest.json") avx9000 tensor_unit\""
+    fails "cpu: named" cpu 'lacks avx9000 tensor_unit' check "$job"
+    run scontrol release "$job"
+    ok "cpu: the job is held" wait_held_by_us "$job"
+    like "cpu: told before the restore" "$(out "$job")" '^checkpoint: before the restore of gen-.*: cpu: it lacks avx9000'
+    unlike "cpu: no restore was tried" "$(out "$job")" 'checkpoint: (restored|cannot restore)'
+    like "cpu: the reason is in the comment" "$(show "$job")" 'Comment=.*lacks avx9000'
+    unlike "cpu: no node was drained" "$(run_root sinfo -h -N -o %T)" drain
+    rm -rf "$gen"; cp -a "$HOME_DIR/gen.cpu" "$gen"
+    ok "cpu: released, with the right checkpoint" release "$job"
+    ok "cpu: restored" restored "$job"
+    touch "$HOME_DIR/cpu.stop"
+    ok "cpu: ends well" wait_state "$job" COMPLETED
+}
+
+together files cpu
+done_testing
