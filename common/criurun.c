@@ -41,7 +41,7 @@ struct text {
 struct criurun {
     pid_t pid;
     int pidfd, go, out, log, stream;
-    bool ended;
+    bool ended, own_group;
     int status;
     struct text out_text, log_text;
 };
@@ -297,6 +297,7 @@ struct criurun *criurun_prepare(const struct criurun_opts *opts, struct err *err
     r = run_new(err);
     if (!r)
         return NULL;
+    r->own_group = l.own_group;
     rc = make_channels(r, &l, err);
     if (rc == 0)
         rc = start_launcher(r, &l, err);
@@ -349,8 +350,12 @@ pid_t criurun_pid(const struct criurun *run)
 
 int criurun_pump(struct criurun *run)
 {
-    if (!run->ended && waitpid(run->pid, &run->status, WNOHANG) == run->pid)
+    if (!run->ended && waitpid(run->pid, &run->status, WNOHANG) == run->pid) {
         run->ended = true;
+        /* Killed, it leaves its own children behind, stopped and with our pipes open. */
+        if (run->own_group && WIFSIGNALED(run->status))
+            (void)kill(-run->pid, SIGKILL);
+    }
     /* After the check: what was written before the end is read, without waiting for processes that
      * may have inherited the pipes. */
     text_read(&run->out_text, &run->out);

@@ -348,7 +348,8 @@ static int turn(struct capture *c, struct err *err)
     drop_ended(c);
     if (answer_plugin(c, err) < 0)
         return -1;
-    return ended && c->n == 0 && c->requests.sock < 0;
+    /* Of one that failed nothing is wanted any more. */
+    return ended && (criurun_exit_status(c->o->run) != 0 || (c->n == 0 && c->requests.sock < 0));
 }
 
 static int criu_result(const struct capture *c, struct err *err)

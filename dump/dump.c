@@ -22,6 +22,7 @@
 #include "dump/target.h"
 #include "dump/watchdog.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -62,6 +63,8 @@ struct dump {
     struct snapshot_store *store;
     struct snapshot_store_opts store_opts;
     struct files *files;
+    uint32_t held_ms; /* because memory was short */
+    uint64_t own;     /* bytes that we will come to use */
     struct generation gen;
     struct manifest_process *processes;
     uint32_t *states;
@@ -245,14 +248,24 @@ static void give_up(void *arg)
     _exit(0);
 }
 
-/* Once the job runs again, it comes first.  Without compression hardly anything is left to be done. */
+/* Once the job runs again, it comes first.  With a snapshot this thread stays what it is: it watches memory. */
 static void step_back(const struct dump *d)
 {
-    if (d->facts.compress == COMPRESS_NONE)
-        return;
-    (void)setpriority(PRIO_PROCESS, 0, 10);
-    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
-                  IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, IOPRIO_NR_LEVELS - 1));
+    bool snapshot = snapshot_count(d->snapshot) > 0;
+    DIR *tasks = snapshot || d->facts.compress != COMPRESS_NONE ? opendir("/proc/self/task") : NULL;
+    struct dirent *e;
+
+    while (tasks && (e = readdir(tasks))) {
+        long tid = strtol(e->d_name, NULL, 10);
+
+        if (tid <= 0 || (snapshot && tid == getpid()))
+            continue;
+        (void)setpriority(PRIO_PROCESS, (id_t)tid, 10);
+        (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid,
+                      IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, IOPRIO_NR_LEVELS - 1));
+    }
+    if (tasks)
+        closedir(tasks);
 }
 
 static uint32_t stat_us(const char *text, const char *key)
@@ -302,6 +315,8 @@ static int begin(struct dump *d, struct err *err)
                                 d->facts.compress, d->facts.compress_level, d->facts.max_size, err);
     if (!d->pack)
         return -1;
+    d->own =
+        pack_memory(before.threads, before.frame_bytes, d->facts.compress, d->facts.compress_level);
     pack_direct(d->pack, d->gen.directfd, d->gen.reserve);
     return prepare_files(d, err);
 }
@@ -327,7 +342,7 @@ static int capture(struct dump *d, struct err *err)
         errno = ESRCH;
         return err_set(err, "process %d has ended meanwhile", d->pid);
     }
-    d->policy = snapshot_policy_apply(d->snapshot, &d->facts, d->pid,
+    d->policy = snapshot_policy_apply(d->snapshot, &d->facts, d->pid, d->own,
                                       (d->request.flags & PROTO_F_STOP) != 0,
                                       (d->request.flags & PROTO_F_PLAIN) != 0, err);
     if (!d->policy)
@@ -369,6 +384,8 @@ static int store_snapshot(struct dump *d, struct err *err)
         snapshot_store_prove(d->store, err) < 0)
         return -1;
     snapshot_end(d->snapshot);
+    d->held_ms = snapshot_policy_release(d->policy);
+    snapshot_note_held(d->snapshot, d->held_ms);
     return 0;
 }
 
@@ -402,7 +419,6 @@ static int store(struct dump *d, struct err *err)
     char version[32];
     struct generation_info info = {.reason = d->request.reason,
                                    .criu_version = version,
-                                   .snapshot = snapshot_how(d->snapshot),
                                    .freeze_us = stat_us(stats, "Freezing time: "),
                                    .processes = d->processes,
                                    .nprocesses = d->nprocesses};
@@ -414,6 +430,8 @@ static int store(struct dump *d, struct err *err)
         return -1;
     if (store_snapshot(d, err) < 0 || pack_finish(d->pack, d->deadline, err) < 0)
         return -1;
+    info.snapshot = snapshot_how(d->snapshot);
+    info.pause_us += d->held_ms * 1000;
     info.total_ms = elapsed_ms(d);
     if (generation_write(&d->gen, &d->facts, d->images, d->pack, &info, &d->reply.raw_bytes,
                          &d->reply.stored_bytes, err) < 0 ||
@@ -465,6 +483,7 @@ static void run(struct dump *d, struct err *err)
         d->reply.flags |= PROTO_R_SNAPSHOT;
     /* The job's memory is its own again. */
     snapshot_end(d->snapshot);
+    (void)snapshot_policy_release(d->policy);
     if (rc < 0) {
         /* First the answer and the tree: what follows may hang with the file system, and then it
          * is the watchdog that sends it. */

@@ -30,8 +30,9 @@ struct snapshot {
     int fd;
     struct snapshot_process **list;
     size_t n, room;
-    bool planned, ended;
+    bool planned, ended, required;
     unsigned left; /* processes that have none */
+    uint32_t held_ms;
     char why[160]; /* of the first of them */
     char how[224];
 };
@@ -49,6 +50,11 @@ void snapshot_forgo(struct snapshot *s, const char *why)
 {
     snprintf(s->why, sizeof s->why, "%s", why);
     io_close(&s->fd);
+}
+
+void snapshot_require(struct snapshot *s)
+{
+    s->required = true;
 }
 
 int snapshot_plan(struct snapshot *s, const struct snapshot_word *plan, struct err *err)
@@ -189,11 +195,15 @@ static bool grow(struct snapshot *s)
     return true;
 }
 
-static void note_left(struct snapshot *s, pid_t pid, const char *why)
+static int note_left(struct snapshot *s, pid_t pid, const char *why, struct err *err)
 {
     if (s->left++ == 0)
         snprintf(s->why, sizeof s->why, "process %d: %s", (int)pid, why);
     err_clean(s->why);
+    if (!s->required)
+        return 0;
+    errno = ENOTSUP;
+    return err_set(err, "snapshot=require, but none can be made of %s", s->why);
 }
 
 static int taken(struct snapshot *s, const struct snapshot_word *w, int fd, struct err *err)
@@ -206,8 +216,8 @@ static int taken(struct snapshot *s, const struct snapshot_word *w, int fd, stru
 
     if (p)
         s->list[s->n++] = p;
-    else
-        note_left(s, w->pid, strerror(errno));
+    else if (note_left(s, w->pid, strerror(errno), err) < 0)
+        return -1;
     if (send(s->fd, &answer, sizeof answer, MSG_NOSIGNAL) != (ssize_t)sizeof answer)
         return err_sys(err, "CRIU's plugin cannot be answered");
     /* After the answer: criu goes on meanwhile. Before the tree is let go: this thread answers that, too. */
@@ -244,7 +254,7 @@ int snapshot_serve(struct snapshot *s, struct err *err)
         rc = taken(s, &w, fd, err);
     } else if (w.verb == SNAPSHOT_LEFT) {
         w.why[sizeof w.why - 1] = '\0';
-        note_left(s, w.pid, w.why);
+        rc = note_left(s, w.pid, w.why, err);
     }
     io_close(&fd);
     return rc;
@@ -374,16 +384,26 @@ int snapshot_alive(const struct snapshot *s, struct err *err)
     return 0;
 }
 
+void snapshot_note_held(struct snapshot *s, uint32_t ms)
+{
+    s->held_ms = ms;
+}
+
 const char *snapshot_how(struct snapshot *s)
 {
+    int n;
+
     const char *why = s->why[0] ? s->why : "no process is large enough";
 
     if (s->n == 0)
-        snprintf(s->how, sizeof s->how, "none: %s", why);
+        n = snprintf(s->how, sizeof s->how, "none: %s", why);
     else if (s->left)
-        snprintf(s->how, sizeof s->how, "copy-on-write, but %s", why);
+        n = snprintf(s->how, sizeof s->how, "copy-on-write, but %s", why);
     else
-        snprintf(s->how, sizeof s->how, "copy-on-write");
+        n = snprintf(s->how, sizeof s->how, "copy-on-write");
+    if (s->held_ms && n > 0 && (size_t)n < sizeof s->how)
+        snprintf(s->how + n, sizeof s->how - (size_t)n, ", held for %u ms: memory was short",
+                 s->held_ms);
     return s->how;
 }
 

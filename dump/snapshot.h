@@ -47,6 +47,8 @@ void snapshot_destroy(struct snapshot *s); /* ends them, too */
 
 /* Before criu starts: none will be made, and why (printable ASCII). */
 void snapshot_forgo(struct snapshot *s, const char *why);
+/* A process that could have one but for some reason must not be left to CRIU: snapshot_serve fails. */
+void snapshot_require(struct snapshot *s);
 /* Before criu starts: tell the plugin what it may do.  Magic and verb are filled in. */
 int snapshot_plan(struct snapshot *s, const struct snapshot_word *plan, struct err *err);
 
@@ -71,6 +73,8 @@ int snapshot_read(const struct snapshot_process *p, uint64_t at, void *to, size_
 /* Do all still live? */
 int snapshot_alive(const struct snapshot *s, struct err *err);
 
+/* It took the job's standing still for so many milliseconds more. */
+void snapshot_note_held(struct snapshot *s, uint32_t ms);
 /* For the manifest: "copy-on-write", "none: WHY" or "copy-on-write, but PID: WHY"; owned by s. */
 const char *snapshot_how(struct snapshot *s);
 

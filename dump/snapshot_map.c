@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Properties that change nothing: access, accounting, advice, stack, locked (a copy is not, its owner stays so). */
-static const char known[] = " rd wr ex mr mw me gd lo lf sl sr rr ac nr dd sd hg nh mg ";
+static const char known[] = " rd wr ex mr mw me gd gu lo lf sl sr rr ac nr dd sd hg nh mg ";
 
 struct area {
     struct snapshot_area at;

@@ -2,28 +2,37 @@
 #include "dump/snapshot_policy.h"
 
 #include "common/io.h"
-#include "dump/headroom.h"
+#include "dump/capture.h"
+#include "dump/memroom.h"
 #include "dump/snapshot_pages.h"
 #include "dump/target.h"
+#include "dump/tree_hold.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WORTH (4u << 20)     /* below that CRIU's copy takes no longer than a fork */
-#define REST_MAX (64u << 20) /* CRIU's own pages of a process, kept in memory for merging */
-#define RESERVE (32u << 20)  /* for us */
-#define PER_CPU (32u << 20)  /* what a processor may copy between two looks */
-#define PART 4               /* of the memory must there be room for, beforehand */
+#define WORTH (4u << 20)       /* below that CRIU's copy takes no longer than a fork */
+#define REST_MAX (64u << 20)   /* CRIU's own pages of a process, kept in memory for merging */
+#define RESERVE (32u << 20)    /* for us */
+#define PER_CPU (16u << 20)    /* what a processor may copy between two looks */
+#define ACCOUNTED (128u << 20) /* what our own processes count for */
+#define HELD_PART 8
+#define PART 4 /* of the memory must there be room for, beforehand */
 
 struct snapshot_policy {
-    struct headroom *headroom;
-    uint64_t low; /* bytes of headroom below which the snapshot has to go */
+    struct memroom *room;
+    uint64_t low; /* bytes of headroom below which the job must not go on changing memory */
+    enum facts_tight tight;
+    struct snapshot *snapshot;
+    struct tree_hold *hold;
+    int64_t held_since;
 };
 
 /* Threads of a user in /proc: what RLIMIT_NPROC counts, as far as it can be seen from here. */
@@ -66,17 +75,22 @@ static uint64_t min(uint64_t a, uint64_t b)
 }
 
 /* Bytes of memory of which a snapshot may be made. */
-static uint64_t room_for(struct snapshot_policy *p)
+static uint64_t room_for(struct snapshot_policy *p, const struct facts *f, pid_t root, uint64_t own)
 {
-    uint64_t now = headroom_now(p->headroom), commit = headroom_commit(), room;
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t now = memroom_now(p->room), commit = memroom_commit(), room;
+    cpu_set_t set;
+    int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 
-    p->low = min(RESERVE + (uint64_t)(cpus > 0 ? cpus : 1) * PER_CPU, now / 3);
-    if (now == UINT64_MAX)
-        return now;
+    p->low = RESERVE + own + (uint64_t)cpus * PER_CPU;
     room = now > p->low ? now - p->low : 0;
-    if (!headroom_all_die(p->headroom))
+    if (room < UINT64_MAX / PART && !memroom_all_die(p->room))
         room *= PART;
+    /* Slurm's accounting adds up what each process has, and knows nothing of sharing. */
+    if (f->memory_kill) {
+        uint64_t used = target_memory(root) + ACCOUNTED;
+
+        room = min(room, f->memory_kill > used ? f->memory_kill - used : 0);
+    }
     /* What is promised to the snapshot cannot be promised to the job. */
     return min(room, commit / 2);
 }
@@ -85,7 +99,7 @@ static const char *forgo(const struct facts *f, pid_t root, bool stop, bool plai
 {
     if (f->snapshot == SNAPSHOT_NO)
         return "not wanted (snapshot=no)";
-    if (plain)
+    if (plain && f->snapshot != SNAPSHOT_REQUIRE)
         return "the last one failed";
     if (stop)
         return "the job ends here anyway";
@@ -95,22 +109,32 @@ static const char *forgo(const struct facts *f, pid_t root, bool stop, bool plai
 }
 
 struct snapshot_policy *snapshot_policy_apply(struct snapshot *s, const struct facts *f, pid_t root,
-                                              bool stop, bool plain, struct err *err)
+                                              uint64_t own, bool stop, bool plain, struct err *err)
 {
     struct snapshot_policy *p = calloc(1, sizeof *p);
     struct snapshot_word plan = {.pid = root, .bytes = WORTH, .rest_max = REST_MAX};
     const char *why = forgo(f, root, stop, plain);
 
-    if (!p || !(p->headroom = headroom_create(err))) {
+    if (!p || !(p->room = memroom_create(err))) {
         free(p);
         err_sys(err, "snapshot");
         return NULL;
     }
-    if (why) {
+    p->tight = f->snapshot_tight;
+    p->snapshot = s;
+    if (why && (stop || f->snapshot != SNAPSHOT_REQUIRE)) {
         snapshot_forgo(s, why);
         return p;
     }
-    plan.room = room_for(p);
+    if (why) {
+        errno = ENOTSUP;
+        err_set(err, "snapshot=require: %s", why);
+        snapshot_policy_destroy(p);
+        return NULL;
+    }
+    if (f->snapshot == SNAPSHOT_REQUIRE)
+        snapshot_require(s);
+    plan.room = room_for(p, f, root, own);
     plan.tasks = count_tasks(f->uid);
     if (snapshot_plan(s, &plan, err) == 0)
         return p;
@@ -122,20 +146,50 @@ void snapshot_policy_destroy(struct snapshot_policy *p)
 {
     if (!p)
         return;
-    headroom_destroy(p->headroom);
+    tree_hold_destroy(p->hold);
+    memroom_destroy(p->room);
     free(p);
+}
+
+static int hold(struct snapshot_policy *p, struct err *err)
+{
+    p->held_since = capture_now_ms();
+    p->hold = tree_hold_create();
+    if (!p->hold)
+        return err_sys(err, "snapshot");
+    for (size_t i = 0; i < snapshot_count(p->snapshot); i++)
+        if (tree_hold_add(p->hold, snapshot_at(p->snapshot, i)->pid, err) < 0)
+            return -1;
+    return 0;
+}
+
+uint32_t snapshot_policy_release(struct snapshot_policy *p)
+{
+    int64_t ms;
+
+    if (!p || !p->hold)
+        return 0;
+    tree_hold_destroy(p->hold);
+    p->hold = NULL;
+    ms = capture_now_ms() - p->held_since;
+    return ms < 1 ? 1 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 }
 
 int snapshot_policy_watch(void *arg, struct err *err)
 {
-    const struct snapshot_policy *p = arg;
-    uint64_t now = headroom_now(p->headroom);
+    struct snapshot_policy *p = arg;
+    uint64_t now = memroom_now(p->room);
 
     if (now >= p->low)
         return 0;
+    if (p->tight == TIGHT_HOLD && !p->hold)
+        return hold(p, err);
+    /* Held it changes nothing any more; but it may not be alone on this node. */
+    if (p->hold && now >= p->low / HELD_PART)
+        return 0;
     errno = ENOMEM;
     return err_set(err,
-                   "the snapshot was given up: the job's changes left %llu MiB of memory; the next "
-                   "checkpoint stops it for as long as it takes",
+                   "the snapshot was given up: %llu MiB of memory were left; the next checkpoint "
+                   "stops the job for as long as it takes",
                    (unsigned long long)(now >> 20));
 }

@@ -148,14 +148,16 @@ static const char *check(struct seen *s, bool want)
 
 const char *snapshot_tree_refuse(pid_t pid, pid_t root)
 {
+    if (pid == root)
+        return "it is the root of the tree itself";
     for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
         struct seen *s = find(pid);
         const char *why;
 
         if (!s)
             return "a process above it is stopped";
-        why = check(s, depth > 0 && pid == root);
-        if (why || (pid == root && depth > 0))
+        why = check(s, pid == root);
+        if (why || pid == root)
             return why;
         pid = s->parent;
     }

@@ -381,6 +381,7 @@ static void describe_task(spank_t sp, struct policy_task *task)
         spank_get_item(sp, S_JOB_TOTAL_TASK_COUNT, &task->ntasks);
     }
     spank_get_item(sp, S_JOB_ID, &task->job);
+    spank_get_item(sp, S_JOB_ALLOC_MEM, &task->memory_mib);
     spank_get_item(sp, S_JOB_UID, &task->uid);
     spank_get_item(sp, S_JOB_GID, &task->gid);
     if (spank_get_item(sp, S_JOB_ARRAY_ID, &task->array_job) != ESPANK_SUCCESS ||

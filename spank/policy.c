@@ -247,6 +247,8 @@ int policy_facts(const struct conf *conf, const struct policy_task *t, struct fa
         return err_sys(err, "/proc/self/stat");
     memcpy(f->cluster, state.cluster, sizeof f->cluster);
     memcpy(f->node, state.node, sizeof f->node);
+    if (slurmconf_memory_kill())
+        f->memory_kill = t->memory_mib << 20;
     if (slurmconf_proctrack(f->proctrack, sizeof f->proctrack, err) < 0)
         return -1;
     if (strcmp(f->proctrack, "pgid") == 0) {

@@ -15,6 +15,7 @@
 
 /* What Slurm says about the task; filled by the SPANK callbacks. */
 struct policy_task {
+    uint64_t memory_mib; /* of the job on this node; 0: not known */
     uint32_t job, array_job, array_task;
     uint32_t step, taskid, ntasks;
     bool batch;

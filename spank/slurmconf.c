@@ -21,6 +21,14 @@ int slurmconf_proctrack(char *out, size_t size, struct err *err)
     return 0;
 }
 
+bool slurmconf_memory_kill(void)
+{
+    const slurm_conf_t *conf = dlsym(RTLD_DEFAULT, "slurm_conf");
+    const char *params = conf ? conf->job_acct_gather_params : NULL;
+
+    return params && strcasestr(params, "OverMemoryKill");
+}
+
 int slurmconf_replace_program(spank_t sp, const char *program, const char *original,
                               struct err *err)
 {

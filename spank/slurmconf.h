@@ -11,10 +11,14 @@
 #include "common/err.h"
 
 #include <slurm/spank.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The part of ProctrackType after the slash, e.g. "cgroup". */
 int slurmconf_proctrack(char *out, size_t size, struct err *err);
+
+/* Does Slurm's own accounting kill a job for its memory (JobAcctGatherParams=OverMemoryKill)? */
+bool slurmconf_memory_kill(void);
 
 /* Run `program` in place of the task's own: in task_init.  Slurm 23.02.5 and later have
  * spank_prepend_task_argv(); before, argv[0] is replaced and the original goes into the environment

@@ -132,7 +132,7 @@ vanished() {
 
 killed() {
     local job dir=$SCRATCH good stop=$HOME_DIR/killed.stop victim before
-    job=$(submit --checkpoint=interval=0,compress=zstd:9 --mem=600 -- \
+    job=$(submit --checkpoint=interval=0,compress=zstd:9,snapshot=no --mem=600 -- \
         "$(job_script killed.sh "$PROGS/invariant" "$stop" 64)")
     ok "killed: starts" wait_step "$job" 3
     ok "killed: a good checkpoint" checkpoint "$job"

@@ -49,7 +49,7 @@ cancel_dump() {
     job=$(submit --checkpoint=interval=0 --mem=900 -- "$(job_script cancel3.sh "$PROGS/invariant" "$stop" 512)")
     ok "cancel dump: starts" wait_step "$job" 3
     checkpoint "$job" >"$TEST_TMP/cancel-dump" 2>&1 &
-    ok "cancel dump: a dump runs" wait_until 20 job_pid "$job" criu
+    ok "cancel dump: a dump runs" wait_until 20 job_pid "$job" dump
     start=$SECONDS
     run scancel "$job"
     ok "cancel dump: cancelled" wait_state "$job" CANCELLED

@@ -1,11 +1,14 @@
 # Programs that the system tests run as jobs. They are built before the tests (make check, or make t-programs) and
 # installed nowhere; they are what the tests say of any program, so no sanitizer or hardening flag of ours.
-t_programs = t/progs/brim t/progs/counter t/progs/daemon t/progs/hazard t/progs/invariant t/progs/locks t/progs/openmp t/progs/sleepers \
+t_programs = t/progs/brim t/progs/counter t/progs/daemon t/progs/hazard t/progs/invariant t/progs/locks t/progs/openmp t/progs/sleepers t/progs/snapped \
 	t/progs/talker t/progs/threads
 EXTRA_PROGRAMS = $(t_programs)
 check_DATA += $(t_programs)
 CLEANFILES += $(t_programs)
 
+t_progs_snapped_SOURCES = t/progs/snapped.c t/progs/prog.h
+t_progs_snapped_CFLAGS = $(WARN_CFLAGS) -pthread
+t_progs_snapped_LDFLAGS = -pthread
 t_progs_brim_SOURCES = t/progs/brim.c t/progs/prog.h
 t_progs_brim_CFLAGS = $(WARN_CFLAGS)
 t_progs_brim_LDFLAGS =

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dump/headroom.h"
+#include "dump/memroom.h"
 
 #include "common/io.h"
 
@@ -19,7 +19,7 @@ struct level {
     int dir;
 };
 
-struct headroom {
+struct memroom {
     bool v2;
     struct level level[LEVELS_MAX]; /* from our own upwards */
     size_t n;
@@ -127,7 +127,7 @@ static bool mount_point(bool v2, char root[PATH_MAX], char point[PATH_MAX])
 }
 
 /* All groups from path up to the mount's root. */
-static void open_levels(struct headroom *h, const char *point, char *path)
+static void open_levels(struct memroom *h, const char *point, char *path)
 {
     char full[2 * PATH_MAX];
 
@@ -147,14 +147,14 @@ static void open_levels(struct headroom *h, const char *point, char *path)
     }
 }
 
-struct headroom *headroom_create(struct err *err)
+struct memroom *memroom_create(struct err *err)
 {
-    struct headroom *h = calloc(1, sizeof *h);
+    struct memroom *h = calloc(1, sizeof *h);
     char path[PATH_MAX], root[PATH_MAX], point[PATH_MAX];
     size_t skip;
 
     if (!h) {
-        err_sys(err, "headroom");
+        err_sys(err, "room");
         return NULL;
     }
     if (!our_path(path, &h->v2) || !mount_point(h->v2, root, point))
@@ -169,7 +169,7 @@ struct headroom *headroom_create(struct err *err)
     return h;
 }
 
-void headroom_destroy(struct headroom *h)
+void memroom_destroy(struct memroom *h)
 {
     int saved = errno;
 
@@ -181,7 +181,7 @@ void headroom_destroy(struct headroom *h)
     errno = saved;
 }
 
-static uint64_t level_room(const struct headroom *h, int dir)
+static uint64_t level_room(const struct memroom *h, int dir)
 {
     char stat[TEXT_MAX];
     uint64_t limit, use, cache = 0;
@@ -207,7 +207,7 @@ static uint64_t node_room(void)
     return kib ? kib << 10 : UINT64_MAX;
 }
 
-uint64_t headroom_now(const struct headroom *h)
+uint64_t memroom_now(const struct memroom *h)
 {
     uint64_t least = node_room();
 
@@ -219,7 +219,7 @@ uint64_t headroom_now(const struct headroom *h)
     return least;
 }
 
-bool headroom_all_die(const struct headroom *h)
+bool memroom_all_die(const struct memroom *h)
 {
     for (size_t i = 0; h->v2 && i < h->n; i++) {
         uint64_t group;
@@ -230,7 +230,7 @@ bool headroom_all_die(const struct headroom *h)
     return false;
 }
 
-uint64_t headroom_commit(void)
+uint64_t memroom_commit(void)
 {
     char text[8192];
     uint64_t mode, limit, used;

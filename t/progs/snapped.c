@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * snapped - memory and processes of every kind under copy-on-write snapshots.
+ *
+ *   snapped STOP KIND [MIB]
+ *
+ * MIB (default 16) of ordinary memory are changed and checked all the time, as invariant.c does it; beside it lies what
+ * KIND says.  All the while it must have no child that it did not make, no SIGCHLD but its own, the same descriptors.
+ */
+#include "prog.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#define WORDS (4096 / sizeof(uint64_t))
+#define EXTRA (8u << 20)
+
+static volatile sig_atomic_t children;
+static unsigned own_children;
+
+static void count_child(int sig)
+{
+    (void)sig;
+    children++;
+}
+
+static uint64_t word(uint64_t page, uint64_t turn, uint64_t i)
+{
+    return (page + 1) * 0x9e3779b97f4a7c15u ^ (turn << 17) ^ (i * 0xc2b2ae3d27d4eb4fu);
+}
+
+static void fill(uint64_t *p, uint64_t page, uint64_t turn)
+{
+    p[0] = turn;
+    for (uint64_t i = 1; i < WORDS; i++)
+        p[i] = word(page, turn, i);
+}
+
+static void check(const uint64_t *p, uint64_t page, const char *what)
+{
+    for (uint64_t i = 1; i < WORDS; i++)
+        if (p[i] != word(page, p[0], i))
+            prog_broken("%s: page %llu, word %llu", what, (unsigned long long)page,
+                        (unsigned long long)i);
+}
+
+static void work(uint64_t *mem, uint64_t pages, const char *what)
+{
+    for (uint64_t i = 0; i < pages; i++) {
+        check(mem + i * WORDS, i, what);
+        fill(mem + i * WORDS, i, mem[i * WORDS] + 1);
+    }
+}
+
+static uint64_t *make(size_t bytes, int flags, int fd)
+{
+    uint64_t *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+    if (mem == MAP_FAILED)
+        prog_broken("mmap: %s", strerror(errno));
+    for (uint64_t i = 0; i < bytes / 4096; i++)
+        fill(mem + i * WORDS, i, 0);
+    return mem;
+}
+
+static int scratch_file(int in_memory)
+{
+    char name[] = "/tmp/snapped.XXXXXX";
+    int fd = in_memory ? memfd_create("snapped", 0) : mkstemp(name);
+
+    if (fd < 0 || ftruncate(fd, EXTRA) < 0)
+        prog_broken("file: %s", strerror(errno));
+    if (!in_memory)
+        unlink(name);
+    return fd;
+}
+
+static void need(int rc, const char *what)
+{
+    if (rc < 0)
+        prog_broken("%s: %s", what, strerror(errno));
+}
+
+struct part {
+    uint64_t *mem;
+    uint64_t pages;
+    const char *stop;
+};
+
+static void *thread(void *arg)
+{
+    const struct part *p = arg;
+
+    while (!prog_stop(p->stop)) {
+        work(p->mem, p->pages, "thread");
+        prog_sleep_ms(1);
+    }
+    return NULL;
+}
+
+static unsigned descriptors(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return n;
+}
+
+/* A child of our own that ends when the file is there; its memory was ours at first. */
+static void child_works(const char *stop, uint64_t *mem, uint64_t pages)
+{
+    pid_t pid = fork();
+
+    need(pid, "fork");
+    own_children++;
+    if (pid > 0)
+        return;
+    while (!prog_stop(stop)) {
+        work(mem, pages, "child");
+        prog_sleep_ms(5);
+    }
+    _exit(0);
+}
+
+static void child_is(int sig)
+{
+    pid_t pid = fork();
+
+    need(pid, "fork");
+    own_children++;
+    if (pid > 0) {
+        siginfo_t info;
+
+        need(waitid(P_PID, (id_t)pid, &info, (sig ? WSTOPPED : WEXITED) | WNOWAIT), "waitid");
+        return;
+    }
+    if (sig) {
+        raise(sig);
+        for (;;)
+            pause();
+    }
+    _exit(0);
+}
+
+static long locked_kib(void)
+{
+    char line[256];
+    long kib = -1;
+    FILE *f = fopen("/proc/self/status", "re");
+
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmLck: %ld", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kib;
+}
+
+struct extra {
+    uint64_t *mem;
+    size_t bytes;
+    int hidden; /* PROT_NONE while we do not look */
+    int guard;  /* the first page is a guard */
+    long locked;
+};
+
+static void set_up(const char *kind, const char *stop, struct extra *x, uint64_t *mem,
+                   uint64_t pages)
+{
+    const int private = MAP_PRIVATE | MAP_ANONYMOUS;
+    static struct part parts[4];
+
+    x->bytes = EXTRA;
+    if (!strcmp(kind, "dontfork") || !strcmp(kind, "wipeonfork")) {
+        x->mem = make(EXTRA, private, -1);
+        need(madvise(x->mem, EXTRA, *kind == 'd' ? MADV_DONTFORK : MADV_WIPEONFORK), "madvise");
+    } else if (!strcmp(kind, "shared")) {
+        x->mem = make(EXTRA, MAP_SHARED | MAP_ANONYMOUS, -1);
+    } else if (!strcmp(kind, "memfd")) {
+        x->mem = make(EXTRA, MAP_SHARED, scratch_file(1));
+    } else if (!strcmp(kind, "file")) {
+        x->mem = make(EXTRA, MAP_PRIVATE, scratch_file(0));
+    } else if (!strcmp(kind, "huge")) {
+        x->mem = mmap(NULL, 4 * EXTRA, PROT_READ | PROT_WRITE, private, -1, 0);
+        need(madvise(x->mem, 4 * EXTRA, MADV_HUGEPAGE), "madvise");
+        for (uint64_t i = 0; i < EXTRA / 4096; i++)
+            fill(x->mem + i * WORDS, i, 0);
+    } else if (!strcmp(kind, "locked")) {
+        x->bytes = 1u << 20;
+        x->mem = make(x->bytes, private, -1);
+        need(mlock(x->mem, x->bytes), "mlock");
+        x->locked = locked_kib();
+    } else if (!strcmp(kind, "hidden")) {
+        x->mem = make(EXTRA, private, -1);
+        x->hidden = 1;
+        need(mprotect(x->mem, EXTRA, PROT_NONE), "mprotect");
+    } else if (!strcmp(kind, "guard")) {
+        x->mem = make(EXTRA, private, -1);
+        x->guard = madvise(x->mem, 4096, MADV_GUARD_INSTALL) == 0;
+    } else if (!strcmp(kind, "subreaper")) {
+        need(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl");
+    } else if (!strcmp(kind, "nproc")) {
+        struct rlimit few = {20, 20};
+
+        need(setrlimit(RLIMIT_NPROC, &few), "setrlimit");
+    } else if (!strcmp(kind, "zombie")) {
+        child_is(0);
+    } else if (!strcmp(kind, "stopped")) {
+        child_is(SIGSTOP);
+    } else if (!strcmp(kind, "fork")) {
+        child_works(stop, mem, pages);
+        child_works(stop, mem, pages);
+    } else if (!strcmp(kind, "threads")) {
+        for (int i = 0; i < 4; i++) {
+            pthread_t t;
+
+            parts[i] = (struct part){make(EXTRA / 4, private, -1), EXTRA / 4 / 4096, stop};
+            need(pthread_create(&t, NULL, thread, &parts[i]) ? -1 : 0, "pthread_create");
+        }
+    } else if (strcmp(kind, "plain") != 0) {
+        prog_broken("no kind %s", kind);
+    }
+}
+
+static void look_at_extra(const struct extra *x)
+{
+    uint64_t first = x->guard ? 1 : 0;
+
+    if (!x->mem)
+        return;
+    if (x->hidden)
+        need(mprotect(x->mem, x->bytes, PROT_READ | PROT_WRITE), "mprotect");
+    for (uint64_t i = first; i < x->bytes / 4096; i++) {
+        check(x->mem + i * WORDS, i, "extra");
+        fill(x->mem + i * WORDS, i, x->mem[i * WORDS] + 1);
+    }
+    if (x->hidden)
+        need(mprotect(x->mem, x->bytes, PROT_NONE), "mprotect");
+    if (x->locked && locked_kib() != x->locked)
+        prog_broken("%ld KiB locked instead of %ld", locked_kib(), x->locked);
+}
+
+/* No child that we did not make, dead or alive, of any kind. */
+static void look_around(unsigned files)
+{
+    siginfo_t info = {0};
+    int rc = waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL);
+
+    if (own_children == 0 && (rc == 0 || errno != ECHILD))
+        prog_broken("a child that is not mine: %d", (int)info.si_pid);
+    if (own_children == 0 && children)
+        prog_broken("SIGCHLD");
+    if (descriptors() != files)
+        prog_broken("%u descriptors instead of %u", descriptors(), files);
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction act = {.sa_handler = count_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
+    struct extra x = {NULL, 0, 0, 0, 0};
+    uint64_t pages, *mem;
+    unsigned files;
+
+    prog_need(argc, 2, "snapped STOP KIND [MIB]");
+    pages = (argc > 3 ? strtoull(argv[3], NULL, 10) : 16) * 256;
+    sigaction(SIGCHLD, &act, NULL);
+    mem = make(pages * 4096, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    set_up(argv[2], argv[1], &x, mem, pages);
+    files = descriptors();
+    prog_print("start %s\n", argv[2]);
+    for (unsigned n = 1; !prog_stop(argv[1]); n++) {
+        work(mem, pages, "memory");
+        look_at_extra(&x);
+        look_around(files);
+        prog_step(n);
+        prog_sleep_ms(5);
+    }
+    while (own_children && waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+    work(mem, pages, "memory");
+    look_at_extra(&x);
+    prog_print("result ok\n");
+    return 0;
+}
