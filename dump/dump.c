@@ -17,22 +17,20 @@
 #include "dump/generation.h"
 #include "dump/images.h"
 #include "dump/pack.h"
+#include "dump/priority.h"
 #include "dump/snapshot_policy.h"
 #include "dump/snapshot_store.h"
 #include "dump/target.h"
 #include "dump/watchdog.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/ioprio.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -248,26 +246,6 @@ static void give_up(void *arg)
     _exit(0);
 }
 
-/* Once the job runs again, it comes first.  With a snapshot this thread stays what it is: it watches memory. */
-static void step_back(const struct dump *d)
-{
-    bool snapshot = snapshot_count(d->snapshot) > 0;
-    DIR *tasks = snapshot || d->facts.compress != COMPRESS_NONE ? opendir("/proc/self/task") : NULL;
-    struct dirent *e;
-
-    while (tasks && (e = readdir(tasks))) {
-        long tid = strtol(e->d_name, NULL, 10);
-
-        if (tid <= 0 || (snapshot && tid == getpid()))
-            continue;
-        (void)setpriority(PRIO_PROCESS, (id_t)tid, 10);
-        (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid,
-                      IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, IOPRIO_NR_LEVELS - 1));
-    }
-    if (tasks)
-        closedir(tasks);
-}
-
 static uint32_t stat_us(const char *text, const char *key)
 {
     const char *at = strstr(text, key);
@@ -356,7 +334,10 @@ static int capture(struct dump *d, struct err *err)
     if (rc < 0)
         return -1;
     d->log = false;
-    step_back(d);
+    if (snapshot_count(d->snapshot) > 0)
+        priority_lower(false);
+    else if (d->facts.compress != COMPRESS_NONE)
+        priority_lower(true);
     if (images_processes(d->images, &d->processes, &d->nprocesses, &d->states, err) < 0)
         return -1;
     if (d->processes[0].pid != (uint32_t)d->pid) {
