@@ -63,6 +63,7 @@ static int claim(const struct facts *f, const char *word, const char *command, s
     if (steps_run_read(fd, &run, NULL) == 0 && run.from_start && run.epoch > 0) {
         if (steps_exit_code(f, key, run.epoch, &code, NULL) == 0) {
             printf("done %d\n", code);
+            io_close(&fd);
             return 0;
         }
         if (steps_changed(fd, key, order, before, sizeof before))
@@ -78,14 +79,14 @@ static int claim(const struct facts *f, const char *word, const char *command, s
 
 int main(int argc, char **argv)
 {
-    struct facts *f = calloc(1, sizeof *f);
+    struct facts *f;
     struct err err = {{0}};
 
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("step-claim (" PACKAGE_NAME ") " PACKAGE_VERSION);
         return 0;
     }
-    if (argc != 7 || !f) {
+    if (argc != 7 || !(f = calloc(1, sizeof *f))) {
         fputs("usage: step-claim BASE CLUSTER JOBID NONCE WORD COMMAND\n", stderr);
         return 2;
     }
