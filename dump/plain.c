@@ -136,7 +136,7 @@ int plain_hole(struct plain *p, uint64_t at, uint64_t len)
         last->len += len;
         return 0;
     }
-    if (p->nzeros == p->room) {
+    if (!p->zeros || p->nzeros == p->room) {
         const size_t room = p->room ? 2 * p->room : 64;
         struct plain_run *more = realloc(p->zeros, room * sizeof *more);
 

@@ -43,7 +43,8 @@ int srun_possible(struct err *err)
     char *text = arguments(&len);
     bool pty = false;
 
-    for (size_t i = text ? strlen(text) + 1 : 0; i < len && !pty; i += strlen(text + i) + 1) {
+    for (size_t i = text ? strlen(text) + 1 : 0; text && i < len && !pty;
+         i += strlen(text + i) + 1) {
         if (strcmp(text + i, "--") == 0 || text[i] == '/' || text[i] == '.')
             break;
         pty = strcmp(text + i, "--pty") == 0 || strncmp(text + i, "--pty=", 6) == 0;
