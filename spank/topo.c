@@ -108,9 +108,9 @@ static void learn_numa(hwloc_obj_t pu, uint32_t n, uint32_t *numa, size_t size)
         numa[os] = n;
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): number() writes through the renumberings */
 static size_t fill(hwloc_topology_t topology, const struct topo_cpus *cpus, struct place *p,
-                   unsigned *room, uint32_t *numa, size_t numa_size)
+                   unsigned *room, /* NOLINT(readability-non-const-parameter): written through `number` */
+                   uint32_t *numa, size_t numa_size)
 {
     struct renumber package = {room, 0}, node = {room + PLACE_MAX, 0},
                     cache = {room + 2 * PLACE_MAX, 0}, core = {room + 3 * PLACE_MAX, 0};
