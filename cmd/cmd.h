@@ -42,6 +42,8 @@ struct cmd {
     const char *user;    /* --user, or NULL */
     const char *node;    /* --node, or NULL */
     bool html;           /* --html */
+    bool expired;
+    uint32_t expire_days; /* 0: the site's */
 };
 
 /* Report an end that is not CMD_DONE: a line on stderr, with --json also {"job", "state", "text"}

@@ -20,6 +20,7 @@ enum {
     OPT_DRY_RUN,
     OPT_KEEP,
     OPT_OLDER_THAN,
+    OPT_EXPIRED,
     OPT_USER,
     OPT_NODE,
     OPT_HTML,
@@ -39,6 +40,7 @@ static const struct option options[] = {
     {"dry-run", no_argument, NULL, OPT_DRY_RUN},
     {"keep", required_argument, NULL, OPT_KEEP},
     {"older-than", required_argument, NULL, OPT_OLDER_THAN},
+    {"expired", optional_argument, NULL, OPT_EXPIRED},
     {"user", required_argument, NULL, OPT_USER},
     {"node", required_argument, NULL, OPT_NODE},
     {"html", no_argument, NULL, OPT_HTML},
@@ -56,7 +58,8 @@ static const struct {
     {VERB_NODE, "--node belongs to check, not to"},
     {VERB_HTML, "--html belongs to history, not to"},
     {VERB_ALL, "--all belongs to verify, not to"},
-    {VERB_PRUNES, "--keep, --older-than, --all-jobs, --dry-run and --user belong to prune, not to"},
+    {VERB_PRUNES,
+     "--keep, --older-than, --expired, --all-jobs, --dry-run and --user belong to prune, not to"},
 };
 
 int options_wrong(const char *what, const char *which)
@@ -118,6 +121,11 @@ static int parse_prune_option(int opt, struct options *o)
         return text_parse_age(optarg, &c->older_than)
                    ? 0
                    : options_wrong("--older-than wants a time such as 14d, 36h or 1-12:00", optarg);
+    case OPT_EXPIRED:
+        c->expired = true;
+        return !optarg || (parse_seconds(optarg, &c->expire_days) && c->expire_days <= 36500)
+                   ? 0
+                   : options_wrong("--expired wants days from 1 to 36500, or none", optarg);
     default:
         c->user = optarg;
         return *optarg ? 0 : options_wrong("--user wants a name", "");
@@ -155,6 +163,7 @@ static int parse_option(int opt, struct options *o)
     case OPT_DRY_RUN:
     case OPT_KEEP:
     case OPT_OLDER_THAN:
+    case OPT_EXPIRED:
     case OPT_USER:
         return parse_prune_option(opt, o);
     case OPT_NODE:
@@ -205,6 +214,8 @@ int options_check(const struct options *o, const struct verb *v)
     for (size_t i = 0; i < sizeof belongs / sizeof belongs[0]; i++)
         if (o->takes & ~v->takes & belongs[i].takes)
             return options_wrong(belongs[i].text, v->name);
+    if (o->cmd.expired && (o->cmd.has_keep || o->cmd.has_older_than))
+        return options_wrong("--expired goes without --keep and --older-than", "");
     /* Verbs of many jobs want some, or all of them. */
     if (v->takes & (VERB_ALL | VERB_PRUNES) && o->cmd.all == (o->nwords > 1))
         return options_wrong(

@@ -10,6 +10,8 @@
 #include "cmd/verb.h"
 #include "cmd/verify_pages.h"
 #include "common/beneath.h"
+#include "common/conf.h"
+#include "common/event.h"
 #include "common/io.h"
 #include "common/usage.h"
 
@@ -32,6 +34,7 @@ struct run {
     int nlive;      /* -1: slurmctld was not to be asked, so none has */
     const char *cluster;
     struct prune_rules rules; /* but for `ended` */
+    int64_t expiry;           /* --expired: what has not changed since */
     struct prune_say *say;
     int failed;
 };
@@ -212,6 +215,17 @@ static int remove_job(struct run *r, const struct base_job *j, struct prune_done
     return rc;
 }
 
+/* The last that happened to it: a checkpoint came or went, or something was written into its history. */
+static int64_t last_sign(int taskfd, const struct base_job *job)
+{
+    struct stat st;
+    int64_t t = job->changed.tv_sec;
+
+    if (fstatat(taskfd, EVENTS_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtim.tv_sec > t)
+        t = st.st_mtim.tv_sec;
+    return t;
+}
+
 static int prune_job(struct run *r, const struct base_job *job, struct err *err)
 {
     struct job_items j = {.job = job, .taskfd = base_open_task(r->path, job, err)};
@@ -221,6 +235,10 @@ static int prune_job(struct run *r, const struct base_job *job, struct err *err)
 
     if (j.taskfd < 0)
         return errno == ENOENT ? 0 : -1; /* it has just started, or is being removed */
+    if (r->c->expired && (!done.ended || last_sign(j.taskfd, job) >= r->expiry)) {
+        io_close(&j.taskfd);
+        return 0;
+    }
     rules.ended = done.ended;
     rc = collect(&j, err);
     if (rc == 0 && prune_plan(&rules, j.items, j.n) > 0 && !done.ended) {
@@ -282,12 +300,40 @@ static void ask_slurm(struct run *r)
     fprintf(stderr, "scheckpoint: %s; so none is taken to have ended\n", err.text);
 }
 
-static void set_rules(struct run *r)
+static int expire_days(const struct cmd *c, uint32_t *days, struct err *err)
+{
+    struct conf *conf;
+    int rc;
+
+    *days = c->expire_days;
+    if (*days > 0)
+        return 0;
+    conf = malloc(sizeof *conf);
+    rc = conf ? conf_load(c->conf, conf, err) : err_sys(err, "no memory");
+    if (rc == 0)
+        *days = conf->expire_days;
+    free(conf);
+    errno = EINVAL;
+    if (rc == 0 && *days == 0)
+        return err_set(err, "nothing expires at this site (ExpireDays=0): give --expired=DAYS");
+    return rc;
+}
+
+static int set_rules(struct run *r, struct err *err)
 {
     const struct cmd *c = r->c;
+    uint32_t days;
 
+    if (c->expired) {
+        if (expire_days(c, &days, err) < 0)
+            return -1;
+        r->expiry = (int64_t)time(NULL) - (int64_t)days * 86400;
+        r->rules.before = INT64_MAX; /* of those, all */
+        return 0;
+    }
     r->rules.keep = c->has_keep ? c->keep : c->has_older_than ? 0 : 1;
     r->rules.before = c->has_older_than ? (int64_t)time(NULL) - c->older_than : INT64_MAX;
+    return 0;
 }
 
 static int prune_own(void *arg)
@@ -298,7 +344,8 @@ static int prune_own(void *arg)
     int rc = r.say ? 0 : err_sys(&err, "no memory");
     bool usage = false;
 
-    set_rules(&r);
+    if (rc == 0)
+        rc = set_rules(&r, &err);
     if (rc == 0)
         rc = base_path(c, r.path, &err);
     if (rc == 0)
@@ -356,6 +403,7 @@ const struct verb verb_prune = {
     .takes = VERB_PRUNES,
     .help = "usage: scheckpoint prune [--keep N] [--older-than TIME] [--dry-run] [--user NAME]\n"
             "                         [--json] [-d DIR] JOBID... | --all-jobs\n"
+            "       scheckpoint prune --expired[=DAYS] [...] JOBID... | --all-jobs\n"
             "\n"
             "Removes checkpoints and says how much they take and took. The last good one of a\n"
             "job that has not ended always stays.\n"
@@ -365,6 +413,8 @@ const struct verb verb_prune = {
             "                     and has none left all files go\n"
             "  --older-than TIME  remove only what is older: 14d, 36h, or a time as sbatch\n"
             "                     --time has it\n"
+            "  --expired[=DAYS]   all of jobs that have ended and to which nothing has happened\n"
+            "                     for so many days (default: the site's, 14 if it does not say)\n"
             "  --all-jobs         of all your jobs\n"
             "  --dry-run          remove nothing, say what would be removed\n"
             "  --user NAME        (root) become that user first, and remove his\n",

@@ -7,6 +7,7 @@
  * Slurm ignores what an `optional` plugin returns from init_post_opt.
  */
 #include "common/conf.h"
+#include "spank/expire.h"
 #include "spank/launch.h"
 #include "spank/srun.h"
 #include "spank/state.h"
@@ -316,10 +317,10 @@ int slurm_spank_job_prolog(spank_t sp, int ac, char **av)
 
 int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
 {
-    const char *node = getenv("SLURMD_NODENAME");
+    const char *node = getenv("SLURMD_NODENAME"), *cluster = getenv("SLURM_CLUSTER_NAME");
     struct err err = {{0}};
     struct conf *conf;
-    uint32_t job;
+    uint32_t job, uid;
 
     (void)sp;
     if (!node || !getenv("SPANK_" NONCE_ENV) || !environment_number("SLURM_JOB_ID", &job))
@@ -327,6 +328,9 @@ int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
     conf = malloc(sizeof *conf);
     if (!conf || conf_load(conf_path(ac, av), conf, &err) < 0 ||
         state_close(conf->state_dir, job, node, &err) < 0)
+        slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
+    else if (cluster && environment_number("SLURM_JOB_UID", &uid) &&
+             expire_start(conf, conf_path(ac, av), uid, cluster, &err) < 0)
         slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
     free(conf);
     return ESPANK_SUCCESS;
