@@ -15,7 +15,7 @@ keeper_SOURCES = spank/keeper.c spank/keeper.h spank/keeper_run.c spank/tree.c s
 keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 
 shepherd_SOURCES = \
-	spank/shepherd_able.c spank/shepherd_caps.c \
+	spank/shepherd_able.c spank/shepherd_caps.c spank/shepherd_found.c \
 	spank/shepherd.c spank/shepherd.h spank/shepherd_dump.c spank/shepherd_files.c spank/shepherd_final.c \
 	spank/shepherd_limit.c spank/shepherd_request.c \
 	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \

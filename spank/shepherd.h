@@ -106,6 +106,7 @@ struct shepherd {
     bool preempted;           /* the limit is the end of a preemption's grace time */
     int64_t last_dump_s;      /* CLOCK_MONOTONIC; 0: none */
     char last_generation[32]; /* from which the job would go on now; "" none */
+    struct gendir_id newest;  /* generation of this start of the job; 0, 0: none */
     enum final_kind final;    /* a last dump is due or running */
     char last_failure[512];   /* said already: a failure that repeats is not said again */
     unsigned failures;        /* in a row: the interval backs off */
@@ -225,6 +226,11 @@ int shepherd_elsewhere(struct shepherd *s, const char *why);
 void shepherd_place_save(struct shepherd *s);
 /* Right after a restore: bind the threads again (place.h) and say what could not be done. */
 void shepherd_place_restore(struct shepherd *s, const char *generation);
+
+/* --- shepherd_found.c */
+/* After a dump that failed: did it save the job all the same?  Then *saved is what it would have answered. */
+bool shepherd_find_saved(struct shepherd *s, const struct proto_reply *failed,
+                         struct proto_reply *saved);
 
 /* --- shepherd_limit.c */
 /* Ask slurmctld for the limit and set the timer; when the moment has come already, limit_due. */

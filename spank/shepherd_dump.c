@@ -97,6 +97,7 @@ static void succeeded(struct shepherd *s, const struct proto_reply *r)
     s->last_dump_s = shepherd_now_s();
     snprintf(s->last_generation, sizeof s->last_generation, "%.31s",
              r->generation[0] ? r->generation : "the script's beginning");
+    (void)gendir_parse_name(r->generation, &s->newest, NULL);
     if (r->total_ms > s->slowest_ms) {
         s->slowest_ms = r->total_ms;
         shepherd_limit_arm(s);
@@ -134,8 +135,11 @@ static void go_on(struct shepherd *s, bool failed_dump)
 
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
 {
+    struct proto_reply saved;
     bool stopped = s->dump_stop, marked = r->error == 0 && !r->generation[0];
 
+    if (shepherd_find_saved(s, r, &saved))
+        r = &saved;
     s->dumping = false;
     if (s->step)
         relay_resume(&s->relay);
