@@ -110,7 +110,7 @@ struct shepherd {
     enum final_kind final;    /* a last dump is due or running */
     char last_failure[512];   /* said already: a failure that repeats is not said again */
     unsigned failures;        /* in a row: the interval backs off */
-    uint32_t fruitless;       /* restarts in a row before this one that brought no new checkpoint */
+    uint32_t vain;            /* runs in a row up to this one's start without a new checkpoint */
     bool fruitful;            /* this run has */
     bool ended;               /* the job has ended, with this wait status */
     int status;
@@ -187,9 +187,9 @@ void shepherd_disabled_tell(struct shepherd *s, const char *what);
 /* A restarted job: has it been restarted too often, or in vain?  Then why, and it is to be held.  Whoever releases
  * it begins the count anew. */
 bool shepherd_caps_exceeded(struct shepherd *s, char why[256]);
-/* Restarts in a row, before that of `epoch`, without a new checkpoint; saved, held: epochs of the newest one and of the
- * last hold (0: none). */
-uint32_t shepherd_caps_fruitless(uint32_t epoch, uint32_t saved, uint32_t held);
+/* Restarts up to that of `epoch` since the newest checkpoint or the last hold, made in the epochs `saved` and
+ * `held` (0: none). */
+uint32_t shepherd_caps_vain(uint32_t epoch, uint32_t saved, uint32_t held);
 /* Slurm has requeued the job, and its last checkpoint failed: when nothing was saved in this run, have it start later,
  * the later the more often that was so. */
 void shepherd_caps_delay(struct shepherd *s);

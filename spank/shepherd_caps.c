@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#define FRUITLESS_MOST 2 /* restarts in a row without a new checkpoint */
+#define VAIN_MOST 2 /* restarts in a row without a new checkpoint */
 #define DELAY_S 120
 #define DELAY_MOST_S 1800
 
@@ -55,11 +55,11 @@ static int read_past(void *arg, void *result, struct err *err)
     return n < 0 ? -1 : 0;
 }
 
-uint32_t shepherd_caps_fruitless(uint32_t epoch, uint32_t saved, uint32_t held)
+uint32_t shepherd_caps_vain(uint32_t epoch, uint32_t saved, uint32_t held)
 {
     uint32_t since = saved > held ? saved : held;
 
-    return epoch > since + 1 ? epoch - since - 1 : 0;
+    return epoch > since ? epoch - since : 0;
 }
 
 bool shepherd_caps_exceeded(struct shepherd *s, char why[256])
@@ -71,21 +71,21 @@ bool shepherd_caps_exceeded(struct shepherd *s, char why[256])
     if (s->step || f->epoch == 0 ||
         clerk_run(read_past, &s->facts, &p, sizeof p, SHEPHERD_FILES_TIMEOUT_MS, NULL) < 0)
         return false;
-    s->fruitless = shepherd_caps_fruitless(f->epoch, p.saved, p.held);
+    s->vain = shepherd_caps_vain(f->epoch, p.saved, p.held);
     if (f->max_restarts > 0 && f->epoch > p.held && f->epoch - p.held > f->max_restarts) {
         snprintf(why, 256, "the job has been restarted %u times, MaxRestarts allows %u",
                  f->epoch - p.held, f->max_restarts);
         return true;
     }
-    if (s->fruitless < FRUITLESS_MOST)
+    if (s->vain <= VAIN_MOST)
         return false;
     if (p.some)
         snprintf(why, 256,
                  "%u restarts in a row brought no checkpoint newer than %s (scheckpoint error %u)",
-                 s->fruitless, p.newest, f->job);
+                 s->vain - 1, p.newest, f->job);
     else
         snprintf(why, 256, "%u restarts in a row brought no checkpoint (scheckpoint error %u)",
-                 s->fruitless, f->job);
+                 s->vain - 1, f->job);
     return true;
 }
 
@@ -111,7 +111,7 @@ void shepherd_caps_delay(struct shepherd *s)
 
     if (s->step || s->fruitful)
         return;
-    for (uint32_t i = 0; i < s->fruitless && delay < DELAY_MOST_S; i++)
+    for (uint32_t i = 0; i < s->vain && delay < DELAY_MOST_S; i++)
         delay *= 2;
     delay = delay < DELAY_MOST_S ? delay : DELAY_MOST_S;
     w.when = (int64_t)time(NULL) + delay;

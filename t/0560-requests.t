@@ -66,7 +66,7 @@ forgery() {
 # Thousands of rings at once are one or two checkpoints, and the job goes on.
 flood() {
     local job shepherd n=0 end
-    job=$(submit --checkpoint=interval=0,keep=50 -- "$(job_script flood.sh "$PROGS/counter" "$HOME_DIR/flood.stop")")
+    job=$(submit --checkpoint=interval=0,keep=10 -- "$(job_script flood.sh "$PROGS/counter" "$HOME_DIR/flood.stop")")
     ok "flood: starts" wait_step "$job" 3
     shepherd=$(job_pid "$job" shepherd)
     nok "flood: another user cannot" member kill -URG "$shepherd"
