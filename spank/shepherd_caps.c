@@ -3,6 +3,7 @@
 #include "common/gendir.h"
 #include "common/io.h"
 #include "spank/clerk.h"
+#include "spank/elsewhere.h"
 #include "spank/shepherd.h"
 
 #include <errno.h>
@@ -19,6 +20,8 @@ struct past {
     bool some;      /* something was saved, or somebody has looked */
     uint32_t saved; /* epoch of the newest checkpoint */
     uint32_t held;  /* in which it was held last; whoever released it has looked */
+    uint32_t
+        elsewhere; /* runs since then that were over before they began: another node was looked for */
     char newest[40];
 };
 
@@ -26,6 +29,10 @@ static int look_at(const struct event *e, void *arg)
 {
     struct past *p = arg;
 
+    if (strcmp(e->event, ELSEWHERE_EVENT) == 0)
+        p->elsewhere++;
+    else if (strcmp(e->event, "held") == 0 || strcmp(e->event, "checkpoint") == 0)
+        p->elsewhere = 0;
     if (strcmp(e->event, "held") == 0 && e->epoch > p->held)
         p->held = e->epoch;
     /* Also that of a script that is started once more: its steps have their own. */
@@ -72,6 +79,7 @@ bool shepherd_caps_exceeded(struct shepherd *s, char why[256])
         clerk_run(read_past, &s->facts, &p, sizeof p, SHEPHERD_FILES_TIMEOUT_MS, NULL) < 0)
         return false;
     s->vain = shepherd_caps_vain(f->epoch, p.saved, p.held);
+    s->vain -= s->vain < p.elsewhere ? s->vain : p.elsewhere;
     if (f->max_restarts > 0 && f->epoch > p.held && f->epoch - p.held > f->max_restarts) {
         snprintf(why, 256, "the job has been restarted %u times, MaxRestarts allows %u",
                  f->epoch - p.held, f->max_restarts);
