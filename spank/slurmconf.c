@@ -29,6 +29,13 @@ bool slurmconf_memory_kill(void)
     return params && strcasestr(params, "OverMemoryKill");
 }
 
+bool slurmconf_warns(void)
+{
+    const slurm_conf_t *conf = dlsym(RTLD_DEFAULT, "slurm_conf");
+
+    return conf && conf->slurmctld_params && strstr(conf->slurmctld_params, "send_user_signal");
+}
+
 int slurmconf_replace_program(spank_t sp, const char *program, const char *original,
                               struct err *err)
 {

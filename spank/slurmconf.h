@@ -20,6 +20,10 @@ int slurmconf_proctrack(char *out, size_t size, struct err *err);
 /* Does Slurm's own accounting kill a job for its memory (JobAcctGatherParams=OverMemoryKill)? */
 bool slurmconf_memory_kill(void);
 
+/* Does Slurm send a job's own warning signal (--signal) when it is preempted, too?  (SlurmctldParameters:
+ * preempt_send_user_signal in 22.05, send_user_signal in 24.11.) */
+bool slurmconf_warns(void);
+
 /* Run `program` in place of the task's own: in task_init.  Slurm 23.02.5 and later have
  * spank_prepend_task_argv(); before, argv[0] is replaced and the original goes into the environment
  * variable `original` for the program to read.  Returns -1 and changes nothing on failure. */

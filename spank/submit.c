@@ -4,6 +4,7 @@
 #include "common/io.h"
 #include "common/spec.h"
 #include "spank/policy.h"
+#include "spank/slurmconf.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,8 @@
 #define OPTION_ENV "SLURM_SPANK__SLURM_SPANK_OPTION_checkpoint_checkpoint"
 #define OPTION_DIR_ENV "SLURM_SPANK__SLURM_SPANK_OPTION_checkpoint_checkpoint_dir"
 
-static bool append_set_by_us, step_append_set_by_us, option_set_by_us, dir_set_by_us;
+static bool append_set_by_us, step_append_set_by_us, option_set_by_us, dir_set_by_us,
+    signal_set_by_us;
 
 /* Calls fn with each argument of this process until it returns true. */
 static bool each_argument(bool (*fn)(const char *))
@@ -95,10 +97,50 @@ static bool script_export_file(const char *arg)
     return script_has(arg, "--export-file");
 }
 
+static bool is_signal(const char *arg)
+{
+    return strcmp(arg, "--signal") == 0 || strncmp(arg, "--signal=", 9) == 0;
+}
+
+static bool script_signal(const char *arg)
+{
+    return script_has(arg, "--signal");
+}
+
+static bool is_wrap_or_script(const char *arg)
+{
+    char start[2] = "";
+    struct stat st;
+    int fd;
+
+    if (strncmp(arg, "--wrap", 6) == 0)
+        return true;
+    if (*arg == '-' || stat(arg, &st) < 0 || !S_ISREG(st.st_mode))
+        return false;
+    fd = open(arg, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, start, 2) != 2)
+        start[0] = '\0';
+    io_close(&fd);
+    return start[0] == '#' && start[1] == '!';
+}
+
+/* SBATCH_SIGNAL would win over an #SBATCH line: only when the script can be seen to have none. */
+static void warn_of_preemption(void)
+{
+    char signal[32];
+
+    if (getenv("SBATCH_SIGNAL") || !slurmconf_warns() || each_argument(is_signal) ||
+        each_argument(script_signal) || !each_argument(is_wrap_or_script))
+        return;
+    snprintf(signal, sizeof signal, "B:URG@%d", SUBMIT_WARNING_S);
+    signal_set_by_us = setenv("SBATCH_SIGNAL", signal, 1) == 0;
+}
+
 void submit_append_output(void)
 {
     if (!getenv("SBATCH_OPEN_MODE") && setenv("SBATCH_OPEN_MODE", "append", 1) == 0)
         append_set_by_us = true;
+    warn_of_preemption();
 }
 
 void submit_environment(bool is_srun)
@@ -128,7 +170,10 @@ void submit_finish(void)
         unsetenv(OPTION_ENV);
     if (dir_set_by_us)
         unsetenv(OPTION_DIR_ENV);
+    if (signal_set_by_us)
+        unsetenv("SBATCH_SIGNAL");
     append_set_by_us = step_append_set_by_us = option_set_by_us = dir_set_by_us = false;
+    signal_set_by_us = false;
 }
 
 int submit_check(const struct conf *conf, const char *spec, const char *dir, enum submit_kind kind,
