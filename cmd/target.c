@@ -3,6 +3,7 @@
 
 #include "cmd/job.h"
 #include "common/io.h"
+#include "common/spec.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,42 +11,17 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Digits only; returns what follows them, NULL when there are none or they are too many. */
-static const char *take_number(const char *s, uint32_t max, uint32_t *value)
-{
-    uint64_t v = 0;
-    const char *p;
-
-    for (p = s; *p >= '0' && *p <= '9'; p++) {
-        v = v * 10 + (uint64_t)(*p - '0');
-        if (v > max)
-            return NULL;
-    }
-    if (p == s)
-        return NULL;
-    *value = (uint32_t)v;
-    return p;
-}
-
 bool target_parse_generation(const char *text, struct target_name *name)
 {
-    struct gendir_id id;
-    const char *p;
+    char full[32];
 
     if (strcmp(text, "last") == 0) {
         name->which = TARGET_LAST;
         return true;
     }
-    if (!gendir_parse_name(text, &id, NULL)) {
-        p = take_number(text, 9999, &id.epoch);
-        if (!p || *p != '.')
-            return false;
-        p = take_number(p + 1, UINT32_MAX, &id.sequence);
-        if (!p || *p || id.sequence < 1)
-            return false;
-    }
+    if (!spec_parse_generation(text, full) || !gendir_parse_name(full, &name->id, NULL))
+        return false;
     name->which = TARGET_EXACT;
-    name->id = id;
     return true;
 }
 

@@ -75,6 +75,8 @@ struct facts {
         max_runtime; /* (user) seconds that the job may run, over all its starts; 0: no limit */
     uint32_t
         pid_first; /* where the pids of its first start begin under isolation=host; 0: anywhere */
+    uint32_t source_job;          /* (user) whose checkpoint this job begins with; 0: none */
+    char source_generation[32];   /* (user) which; "": the newest that is good */
     char files
         [FACTS_FILES_MAX]; /* (user) paths and patterns, ':' between them, to be copied into each
                                      generation; relative ones begin at the job's directory */

@@ -10,6 +10,7 @@
  *         log/                      details of the last attempts
  *         request/, answer/         see request.h
  *         script, ckpt-init         copies (see spank/)
+ *         output, errors            links, see below
  *
  * Only processes with the job's euid open these.  BASE is opened by path, O_DIRECTORY|O_NOFOLLOW, owner
  * and mode checked on the descriptor; everything below it as beneath.h says.
@@ -24,6 +25,9 @@
 #include <stdint.h>
 
 #define GENDIR_NAME "gen-%04u-%06u"
+/* Symbolic links to where the task's output goes, for a job that is restored as another one; read, never followed. */
+#define GENDIR_STDOUT "output"
+#define GENDIR_STDERR "errors"
 
 struct gendir_id {
     uint32_t epoch;
@@ -45,6 +49,10 @@ int gendir_open_base(const char *base, uid_t uid, bool create, struct err *err);
  * (0700) with `create`.  Each must be owned by f->uid and not group/other writable.  errno ENOENT: the base is
  * there but the job has no directory; ENXIO: there is no base (not mounted?). */
 int gendir_open_task(const struct facts *f, bool create, struct err *err);
+
+/* The nonce of a job's directory in BASE, of several the one that changed last (a job id may come again).  errno
+ * ENOENT: there is none; ENXIO: no BASE. */
+int gendir_find_job(const struct facts *f, uint32_t job, char nonce[17], struct err *err);
 
 /* Beneath dirfd, open one name (no slash) with the resolve flags above plus O_CLOEXEC|O_NOFOLLOW|
  * O_NONBLOCK; regular files only are returned by gendir_open_file (fstat), directories by

@@ -15,10 +15,12 @@
 
 /* What lies in a task directory beside generations: plain files, and directories of plain files. */
 static const char *const files[] = {
-    "script",     "script.tmp", "ckpt-init", "ckpt-init.tmp", EVENTS_FILE,       EVENTS_FILE ".1",
-    "stdin",      "stdout",     "stderr",    "input",         "input.tmp",       "exit",
-    "exit.tmp",   "live",       "live.tmp",  "environment",   "environment.tmp", PLACEMENT_NEXT,
-    PLACEMENT_NOW};
+    "script",          "script.tmp",     "ckpt-init",   "ckpt-init.tmp",
+    EVENTS_FILE,       EVENTS_FILE ".1", "stdin",       "stdout",
+    "stderr",          "input",          "input.tmp",   "exit",
+    "exit.tmp",        "live",           "live.tmp",    "environment",
+    "environment.tmp", PLACEMENT_NEXT,   PLACEMENT_NOW, GENDIR_STDOUT,
+    GENDIR_STDERR};
 static const char *const dirs[] = {REQUEST_DIR, ANSWER_DIR, "log", "kept"};
 
 static int empty_dir(int dirfd, const char *name, uid_t uid)
@@ -135,4 +137,59 @@ int gendir_remove_job(const struct facts *f, struct err *err)
         rc = err_sys(err, "cannot remove %s", job);
     io_close(&basefd);
     return rc;
+}
+
+/* "CLUSTER.JOBID.NONCE" of that job? */
+static bool is_of_job(const char *name, const char *prefix, char nonce[17])
+{
+    size_t n = strlen(prefix);
+
+    if (strncmp(name, prefix, n) != 0 || !facts_nonce_ok(name + n))
+        return false;
+    memcpy(nonce, name + n, 17);
+    return true;
+}
+
+/* When something in it changed last; false: it is no directory of ours. */
+static bool last_change(int basefd, const char *name, const struct facts *f, struct timespec *when)
+{
+    int jobfd = beneath_open_dir(basefd, name, f->uid, NULL);
+    int taskfd = jobfd < 0 ? -1 : beneath_open_dir(jobfd, f->task, f->uid, NULL);
+    struct stat st;
+    bool ok = taskfd >= 0 && fstat(taskfd, &st) == 0;
+
+    if (ok)
+        *when = st.st_mtim;
+    io_close(&taskfd);
+    io_close(&jobfd);
+    return ok;
+}
+
+int gendir_find_job(const struct facts *f, uint32_t job, char nonce[17], struct err *err)
+{
+    struct timespec best = {0, 0}, when;
+    int basefd = gendir_open_base(f->dir, f->uid, false, err);
+    DIR *d = basefd < 0 ? NULL : beneath_list(basefd, err);
+    char prefix[96], one[17];
+    bool found = false;
+    struct dirent *e;
+
+    snprintf(prefix, sizeof prefix, "%s.%u.", f->cluster, job);
+    while (d && (e = readdir(d)))
+        if (is_of_job(e->d_name, prefix, one) && last_change(basefd, e->d_name, f, &when) &&
+            (!found || when.tv_sec > best.tv_sec ||
+             (when.tv_sec == best.tv_sec && when.tv_nsec > best.tv_nsec))) {
+            found = true;
+            best = when;
+            memcpy(nonce, one, sizeof one);
+        }
+    if (d)
+        beneath_end(d);
+    io_close(&basefd);
+    if (!d) {
+        errno = errno == ENOENT ? ENXIO : errno;
+        return -1;
+    }
+    errno = ENOENT;
+    return found ? 0 : err_set(err, "there are no checkpoints of job %u in %s", job, f->dir);
 }

@@ -166,13 +166,35 @@ static void other_tasks_of_the_job(void **state)
     assert_true(there(JOB "/step0.0"));
 }
 
+static void found_by_its_id(void **state)
+{
+    char nonce[17] = "";
+    struct err e = {""};
+
+    (void)state;
+    assert_int_equal(gendir_find_job(&facts, 43, nonce, &e), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(gendir_find_job(&facts, facts.job, nonce, &e), 0);
+    assert_string_equal(nonce, facts.nonce);
+    /* links, other names and empty ones are not it; another user's neither (the system tests) */
+    assert_int_equal(symlinkat(JOB, basefd, "test.43.0123456789abcdef"), 0);
+    assert_int_equal(mkdirat(basefd, "test.44.0123456789ABCDEF", 0700), 0);
+    assert_int_equal(mkdirat(basefd, "test.45.0123456789abcdef", 0700), 0);
+    for (uint32_t job = 43; job < 46; job++)
+        assert_int_equal(gendir_find_job(&facts, job, nonce, &e), -1);
+    snprintf(facts.dir + strlen(facts.dir), 4, "/no");
+    assert_int_equal(gendir_find_job(&facts, facts.job, nonce, &e), -1);
+    assert_int_equal(errno, ENXIO);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(bad_names),      TEST(everything_goes),        TEST(another_job_stays),
-        TEST(strangers_stay), TEST(links_are_not_followed), TEST(other_tasks_of_the_job),
+        TEST(bad_names),       TEST(everything_goes),        TEST(another_job_stays),
+        TEST(strangers_stay),  TEST(links_are_not_followed), TEST(other_tasks_of_the_job),
+        TEST(found_by_its_id),
     };
 
     return cmocka_run_group_tests_name("gendir_job", tests, NULL, NULL);

@@ -60,7 +60,7 @@ bool proto_request_ok(const struct proto_request *r)
         allowed = PROTO_F_STOP | PROTO_F_PLAIN;
         break;
     case PROTO_RESTORE:
-        allowed = PROTO_F_EXACT | PROTO_F_CUT;
+        allowed = PROTO_F_EXACT | PROTO_F_CUT | PROTO_F_SOURCE;
         break;
     default:
         return false;

@@ -37,7 +37,8 @@ enum proto_verb {
     PROTO_EXITED = 5,  /* keeper -> shepherd only */
     PROTO_LAUNCH = 6,  /* the shepherd is about to fork a fresh tree: under private isolation its
                           pids  start at 300, apart from ours */
-    PROTO_CONTINUE = 7, /* let the tree go on that a PROTO_F_STOP dump left stopped.  Only needed under private
+    PROTO_CONTINUE =
+        7, /* let the tree go on that a PROTO_F_STOP dump left stopped.  Only needed under private
                            isolation, where no process outside can name those of the tree */
 };
 
@@ -46,6 +47,9 @@ enum proto_verb {
 #define PROTO_F_EXACT 2u /* PROTO_RESTORE: `generation` itself, not an older one */
 #define PROTO_F_CUT                                                                                \
     4u /* PROTO_RESTORE: nobody else writes the job's stdout and stderr: cut them back */
+
+#define PROTO_F_SOURCE                                                                             \
+    8u /* PROTO_RESTORE: of the job that the facts name as source, not of this one */
 
 /* Error of a restore that an older generation would not mend: the job should be held. */
 #define PROTO_E_HOLD ENOTRECOVERABLE

@@ -46,7 +46,8 @@ static void verbs_and_flags(void **state)
             bool allowed = (verb == PROTO_DUMP &&
                             ((1u << bit) == PROTO_F_STOP || (1u << bit) == PROTO_F_PLAIN)) ||
                            (verb == PROTO_RESTORE &&
-                            ((1u << bit) == PROTO_F_EXACT || (1u << bit) == PROTO_F_CUT));
+                            ((1u << bit) == PROTO_F_EXACT || (1u << bit) == PROTO_F_CUT ||
+                             (1u << bit) == PROTO_F_SOURCE));
 
             r.flags = 1u << bit;
             assert_int_equal(proto_request_ok(&r), allowed);

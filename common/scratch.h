@@ -29,7 +29,7 @@ int scratch_as(uid_t uid, int (*fn)(void *), void *arg);
 #define SCRATCH_NEED_ROOT()                                                                        \
     do {                                                                                           \
         if (geteuid() != 0) {                                                                      \
-            print_message("# skipped: needs root to own files as another user\n");                \
+            print_message("# skipped: needs root to own files as another user\n");                 \
             skip();                                                                                \
         }                                                                                          \
     } while (0)

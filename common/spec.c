@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MAX_SECONDS (10u * 365 * 86400)
@@ -14,6 +15,7 @@ const char spec_help[] =
     "none by the clock)|auto, overhead=N%, max-runtime=TIME, keep=1..100, "
     "compress=none|lz4|zstd|zstd:1..19, isolation=private|host, "
     "name=NAME (of a step), "
+    "restore=JOBID[.GENERATION], "
     "files=PATH[:PATH...], files-limit=SIZE, files-over=refuse|warn, inputs=refuse|warn, "
     "snapshot=yes|no|require";
 
@@ -158,6 +160,53 @@ bool spec_parse_size(const char *text, uint64_t *bytes)
     return true;
 }
 
+/* Digits up to a value; *p stands behind them afterwards. */
+static bool take_u32(const char **p, uint32_t max, uint32_t *value)
+{
+    uint64_t v = 0;
+    const char *s = *p;
+
+    for (; *s >= '0' && *s <= '9'; s++) {
+        v = v * 10 + (uint64_t)(*s - '0');
+        if (v > max)
+            return false;
+    }
+    if (s == *p)
+        return false;
+    *p = s;
+    *value = (uint32_t)v;
+    return true;
+}
+
+bool spec_parse_generation(const char *text, char name[32])
+{
+    bool is_long = strncmp(text, "gen-", 4) == 0;
+    const char *p = is_long ? text + 4 : text;
+    uint32_t epoch, sequence;
+    char got[32];
+
+    if (!take_u32(&p, 9999, &epoch) || *p++ != (is_long ? '-' : '.') ||
+        !take_u32(&p, UINT32_MAX, &sequence) || *p || sequence < 1)
+        return false;
+    snprintf(got, sizeof got, "gen-%04u-%06u", epoch, sequence);
+    if (is_long && strcmp(got, text) != 0)
+        return false;
+    memcpy(name, got, sizeof got);
+    return true;
+}
+
+/* JOBID[.GENERATION] */
+static bool set_restore(struct spec *s, const char *value)
+{
+    const char *p = value;
+
+    s->has_restore = true;
+    if (*value == '0' || !take_u32(&p, UINT32_MAX - 1, &s->restore_job))
+        return false;
+    return !*p || (*p == '.' &&
+                   (!strcmp(p + 1, "last") || spec_parse_generation(p + 1, s->restore_generation)));
+}
+
 bool spec_parse_choice(const char *text, enum facts_choice *c)
 {
     *c = !strcmp(text, "warn") ? CHOICE_WARN : CHOICE_REFUSE;
@@ -257,6 +306,8 @@ static const struct row {
      offsetof(struct spec, has_compress)},
     {"isolation", "private or host", set_isolation, offsetof(struct spec, has_isolation)},
     {"name", "1 to 24 letters, digits and _", set_name, offsetof(struct spec, has_name)},
+    {"restore", "a job's id, or with a generation as in 12.0.3, 12.gen-0000-000003 or 12.last",
+     set_restore, offsetof(struct spec, has_restore)},
     {"files", "a path, or several with ':' between them, without '..'", set_files,
      offsetof(struct spec, has_files)},
     {"files-limit", "a number of bytes, with K, M, G or T if wanted", set_files_limit,

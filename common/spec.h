@@ -35,6 +35,9 @@ struct spec {
     char name[25]; /* of a step: [A-Za-z0-9_]{1,24}, "" none */
     bool has_snapshot;
     enum facts_snapshot snapshot;
+    bool has_restore;
+    uint32_t restore_job;
+    char restore_generation[32]; /* "": the newest that is good */
 };
 
 /* Parse; NULL, "" and "(null)" are the bare option.  On failure *err says what is wrong and what is
@@ -49,6 +52,9 @@ bool spec_parse_compress(const char *text, enum facts_compress *c, int *level);
 
 /* Bytes, with K, M, G or T (powers of 1024) if wanted; at most 2^63-1. */
 bool spec_parse_size(const char *text, uint64_t *bytes);
+
+/* A generation's name, or short as "0.3", to its name. */
+bool spec_parse_generation(const char *text, char name[32]);
 
 /* "refuse", "warn" */
 bool spec_parse_choice(const char *text, enum facts_choice *c);

@@ -236,6 +236,52 @@ static void files(void **state)
     assert_true(s.has_files_limit && s.files_limit == 0);
 }
 
+static void another_jobs_checkpoint(void **state)
+{
+    static const char *const bad[] = {
+        "restore=",
+        "restore=0",
+        "restore=01",
+        "restore=-1",
+        "restore=+1",
+        "restore= 1",
+        "restore=x",
+        "restore=4294967295",
+        "restore=99999999999999999999",
+        "restore=1.",
+        "restore=1.0",
+        "restore=1.0.0",
+        "restore=1.0.1.2",
+        "restore=1.10000.1",
+        "restore=1.0.4294967296",
+        "restore=../1",
+        "restore=1/..",
+        "restore=1./",
+        "restore=1.gen-0000-000001/..",
+        "restore=1.gen-0-1",
+        "restore=1.gen-0000-000001.partial",
+        "restore=1.LAST",
+        "restore=1,restore=2",
+    };
+    struct spec s;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (spec_parse(bad[i], &s, NULL) == 0)
+            fail_msg("accepted: '%s'", bad[i]);
+    assert_int_equal(spec_parse("restore=12,30", &s, NULL), 0);
+    assert_true(s.has_restore && s.has_interval);
+    assert_int_equal(s.restore_job, 12);
+    assert_string_equal(s.restore_generation, "");
+    assert_int_equal(spec_parse("restore=4294967294.last", &s, NULL), 0);
+    assert_int_equal(s.restore_job, UINT32_MAX - 1);
+    assert_string_equal(s.restore_generation, "");
+    assert_int_equal(spec_parse("restore=12.1.3", &s, NULL), 0);
+    assert_string_equal(s.restore_generation, "gen-0001-000003");
+    assert_int_equal(spec_parse("restore=12.gen-0001-1000003", &s, NULL), 0);
+    assert_string_equal(s.restore_generation, "gen-0001-1000003");
+}
+
 static void zero_must_be_spelt_out(void **state)
 {
     struct spec s;
@@ -259,6 +305,7 @@ int main(void)
         cmocka_unit_test(bare_option),
         cmocka_unit_test(everything_at_once),
         cmocka_unit_test(files),
+        cmocka_unit_test(another_jobs_checkpoint),
         cmocka_unit_test(zero_must_be_spelt_out),
     };
 

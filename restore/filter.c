@@ -264,38 +264,6 @@ static int filter_process(struct filter *f, struct proc *p)
     return rc;
 }
 
-static int check_file(struct filter *f, struct image *im, ProtobufCMessage *msg)
-{
-    const FileEntry *e = (const FileEntry *)msg;
-
-    switch ((enum crimg_fd_type)e->type) {
-    case CRIMG_FD_REG:
-        if (!e->reg || strlen(e->reg->name) >= PATH_MAX)
-            return filter_refuse(f, im, EBADMSG, "file %u has no name, or one that is too long",
-                                 e->id);
-        if (e->reg->has_ext && e->reg->ext)
-            return filter_refuse(f, im, EPERM, "file %u comes from outside", e->id);
-        if (f->rules->any_size && f->rules->any_size(f->rules->any_size_arg, e->reg->name))
-            e->reg->has_size = 0;
-        return 0;
-    case CRIMG_FD_PIPE:
-    case CRIMG_FD_FIFO:
-    case CRIMG_FD_INETSK:
-    case CRIMG_FD_UNIXSK:
-    case CRIMG_FD_EVENTFD:
-    case CRIMG_FD_EVENTPOLL:
-    case CRIMG_FD_INOTIFY:
-    case CRIMG_FD_SIGNALFD:
-    case CRIMG_FD_TTY:
-    case CRIMG_FD_NETLINKSK:
-    case CRIMG_FD_TIMERFD:
-    case CRIMG_FD_MEMFD:
-    case CRIMG_FD_PIDFD:
-        return 0;
-    }
-    return filter_refuse(f, im, EPERM, "open file %u of kind %u: not restored", e->id, e->type);
-}
-
 static int refuse_descriptors(const struct filter *f)
 {
     errno = EPERM;
@@ -388,7 +356,7 @@ static int filter_all(struct filter *f)
         if (filter_process(f, &f->tree->procs[i]) < 0)
             return -1;
     if (!(files = claim_named(f, "files.img")) ||
-        filter_each(f, files, &file_entry__descriptor, check_file) < 0)
+        filter_each(f, files, &file_entry__descriptor, filter_file) < 0)
         return -1;
     for (size_t i = 0; i < f->b->n; i++) {
         struct image *im = &f->b->images[i];
@@ -455,6 +423,8 @@ int filter_rules_own(struct filter_rules *r, uid_t uid, gid_t gid, struct err *e
     }
     r->any_size = NULL;
     r->any_size_arg = NULL;
+    r->renames = NULL;
+    r->nrenames = 0;
     r->uid = uid;
     r->gid = gid;
     r->groups = groups;

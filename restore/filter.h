@@ -64,6 +64,15 @@ struct filter_rules {
      * see files.h; CRIU 4.2 itself refuses every other size.) */
     bool (*any_size)(void *arg, const char *path);
     void *any_size_arg;
+    /* Files that take the place of others, for a job that is restored as another one.  Output is written behind
+     * what is there. */
+    const struct filter_rename *renames;
+    size_t nrenames;
+};
+
+struct filter_rename {
+    char *from, *to; /* absolute */
+    bool output;
 };
 
 #define FILTER_X86_64 1u

@@ -52,6 +52,8 @@ struct rseq_areas {
 int filter_cores(struct filter *f, struct proc *p, struct rseq_areas *areas);
 /* filter_mm.c: mm and pagemap of a live process and its rseq areas. */
 int filter_memory(struct filter *f, const struct proc *p, const struct rseq_areas *areas);
+/* filter_file.c: one message of files.img. */
+int filter_file(struct filter *f, struct image *im, ProtobufCMessage *msg);
 /* filter_mm.c: one of pagemap-shmem-*. */
 int filter_shmem(struct filter *f, struct image *im);
 

@@ -296,6 +296,38 @@ static void test_files(void **state)
     refused(EPERM, "from outside");
 }
 
+static bool served(const char *text)
+{
+    const struct image *im = bundle_find(&s.b, "files.img");
+
+    return im && memmem(im->data, im->len, text, strlen(text));
+}
+
+/* A job that is restored as another one. */
+static void test_renames(void **state)
+{
+    const struct filter_rename renames[] = {
+        {(char[]){"/usr/bin/other"}, (char[]){"/x"}, false},
+        {(char[]){"/usr/bin/program"}, (char[]){"/home/u/new.out"}, true}};
+    struct tree t = {0};
+    char text[512];
+
+    (void)state;
+    for (size_t n = 0; n <= 2; n++) {
+        s.reg.has_size = 1;
+        s.reg.size = 5;
+        s.rules.renames = renames;
+        s.rules.nrenames = n;
+        sample_encode(&s);
+        assert_int_equal(sample_filter(&s, &t, text), 0);
+        assert_true(served("/usr/bin/program") == (n < 2));
+        assert_true(served("/home/u/new.out") == (n == 2));
+        tree_free(&t);
+        sample_free(&s);
+        sample_init(&s);
+    }
+}
+
 static void test_queues(void **state)
 {
     ScmEntry scm = SCM_ENTRY__INIT, *scms[] = {&scm};
@@ -320,7 +352,7 @@ int main(void)
         TEST(test_pstree),          TEST(test_missing_and_stray_images),
         TEST(test_mappings),        TEST(test_pages),
         TEST(test_unclaimed_pages), TEST(test_files),
-        TEST(test_queues),
+        TEST(test_renames),         TEST(test_queues),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@ libread_la_LIBADD = libcrimg.la libimage.la libcommon.la $(PROTOBUF_C_LIBS) $(ZS
 noinst_LTLIBRARIES += librestore.la
 librestore_la_SOURCES = \
 	restore/attempt.c restore/attempt.h \
-	restore/filter.c restore/filter.h restore/filter_core.c restore/filter_impl.h restore/filter_mm.c \
+	restore/filter.c restore/filter.h restore/filter_core.c restore/filter_file.c restore/filter_impl.h restore/filter_mm.c \
 	restore/inputs.c restore/inputs.h restore/procs.c restore/procs.h \
 	restore/putback.c restore/putback.h restore/putback_copy.c restore/putback_cut.c \
 	restore/putback_impl.h restore/putback_path.c restore/serve.c restore/serve.h restore/tree.c restore/tree.h
@@ -19,12 +19,12 @@ librestore_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CF
 librestore_la_LIBADD = \
 	libread.la libcriurun.la libcrimg.la libcriupb.la libimage.la libhelper.la libcommon.la \
 	$(PROTOBUF_C_LIBS) $(ZSTD_LIBS) $(LZ4_LIBS) $(CRYPTO_LIBS) -lpthread
-restore/librestore_la-filter.lo restore/librestore_la-filter_core.lo restore/librestore_la-filter_mm.lo \
+restore/librestore_la-filter.lo restore/librestore_la-filter_core.lo restore/librestore_la-filter_file.lo restore/librestore_la-filter_mm.lo \
 	restore/librestore_la-serve.lo: common/criu.pb-c.h
 
 helper_PROGRAMS += restore/restore
-restore_restore_SOURCES = restore/restore.c
-restore_restore_LDADD = librestore.la
+restore_restore_SOURCES = restore/restore.c restore/source.c restore/source.h
+restore_restore_LDADD = librestore.la libable.la
 
 # criu loads every plugin of this directory (dump/local.mk says where it is).
 criuplugin_LTLIBRARIES += ckpt-restore.la

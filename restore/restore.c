@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include "able/headroom.h"
 #include "common/criurun.h"
 #include "common/facts.h"
 #include "common/gendir.h"
@@ -21,6 +22,7 @@
 #include "restore/keptlist.h"
 #include "restore/procs.h"
 #include "restore/putback.h"
+#include "restore/source.h"
 #include "restore/tree.h"
 #include "restore/verify.h"
 
@@ -42,6 +44,7 @@ struct restore {
     int64_t started;
     int cancelfd;
     int taskfd;
+    struct source source; /* of another job; n 0: none */
     struct checkpoint c;
     struct tree t;
     struct filelist files;
@@ -118,6 +121,8 @@ static int filter(struct restore *r, struct err *err)
         return -1;
     rules.any_size = any_size;
     rules.any_size_arg = &r->files;
+    rules.renames = r->source.renames;
+    rules.nrenames = r->source.n;
     rc = filter_run(&rules, &r->c.b, &r->c.ix, &r->t, err);
     filter_rules_free(&rules);
     return rc;
@@ -129,16 +134,56 @@ static int damaged(int error)
     return error == ENOENT ? EBADMSG : error;
 }
 
+static int open_source(struct restore *r, struct err *err)
+{
+    errno = EINVAL;
+    if (!r->f.source_job)
+        return err_set(err, "no other job was named");
+    return source_open(&r->f, &r->source, &r->taskfd, err);
+}
+
+/* Another job may have been given less than the one that was saved. */
+static int fits_here(struct restore *r, struct err *err)
+{
+    const char *isolation = r->f.isolation == ISOLATION_PRIVATE ? "private" : "host";
+    struct headroom h;
+
+    if (!(r->request.flags & PROTO_F_SOURCE))
+        return 0;
+    errno = EINVAL;
+    if (strcmp(r->c.m.isolation, isolation) != 0)
+        return err_set(err,
+                       "it was made under isolation=%s, this job has isolation=%s: submit it with "
+                       "--checkpoint=restore=...,isolation=%s",
+                       r->c.m.isolation, isolation, r->c.m.isolation);
+    headroom_read("", &h);
+    errno = ENOMEM;
+    if (h.room < r->c.ix.raw)
+        return err_set(
+            err,
+            "it needs %.0f MiB of memory, and this job may use %.0f MiB more: submit it with more "
+            "(sbatch --mem)",
+            (double)r->c.ix.raw / 1048576.0, (double)h.room / 1048576.0);
+    return 0;
+}
+
 static int load(struct restore *r, struct err *err)
 {
     struct gendir_id id;
+    const struct facts *f = &r->f;
     bool exact = (r->request.flags & PROTO_F_EXACT) != 0;
 
-    r->taskfd = gendir_open_task(&r->f, false, err);
+    if (r->request.flags & PROTO_F_SOURCE) {
+        if (open_source(r, err) < 0)
+            return -1;
+        f = &r->source.facts;
+    } else {
+        r->taskfd = gendir_open_task(f, false, err);
+    }
     if (r->taskfd < 0 || verify_choose(r->taskfd, r->request.generation, exact, &id, err) < 0)
         return -1;
     snprintf(r->reply.generation, sizeof r->reply.generation, GENDIR_NAME, id.epoch, id.sequence);
-    if (verify_open(r->taskfd, id, &r->f, &r->c, err) < 0 ||
+    if (verify_open(r->taskfd, id, f, &r->c, err) < 0 || fits_here(r, err) < 0 ||
         keptlist_load(&r->c.b, &r->c.ix, &r->files, err) < 0 || filter(r, err) < 0 ||
         tree_compare(&r->t, &r->c.m, err) < 0 ||
         inputs_compare(&r->files, r->f.inputs, r->changed, sizeof r->changed, err) < 0) {

@@ -2,7 +2,7 @@ slurmplugin_LTLIBRARIES += checkpoint.la
 checkpoint_la_SOURCES = \
 	spank/plugin.c spank/expire.c spank/expire.h spank/launch.c spank/launch.h spank/launch_env.h spank/nsroot.c spank/nsroot.h \
 	spank/policy.c spank/policy.h spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
-	spank/srun.c spank/srun.h spank/submit.c spank/submit.h
+	spank/srun.c spank/srun.h spank/submit.c spank/submit.h spank/submit_restore.c spank/submit_restore.h
 checkpoint_la_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS) -DCKPT_BINDIR='"$(bindir)"'
 # Slurm loads plugins into one name space: only its callbacks are visible, and libslurm is never linked.
 checkpoint_la_CFLAGS = $(AM_CFLAGS) $(CAP_CFLAGS)

@@ -421,16 +421,24 @@ static void run_without(spank_t sp, const char *path)
     struct err err = {{0}};
     struct policy_task task;
     struct conf *conf;
+    struct spec spec;
     char count[16] = "";
 
     slurm_error("checkpoint: not available for this job: %s", launch_error.text);
+    describe_task(sp, &task);
+    if (task.batch && spec_parse(options.spec, &spec, &err) == 0 && spec.has_restore) {
+        dprintf(STDERR_FILENO,
+                "checkpoint: the checkpoint of job %u cannot be restored on this node: %s. The job "
+                "ends here\n",
+                spec.restore_job, launch_error.text);
+        _exit(1);
+    }
     spank_getenv(sp, "SLURM_RESTART_COUNT", count, sizeof count);
     if (strtoul(count, NULL, 10) == 0) {
         dprintf(STDERR_FILENO, "checkpoint: this job runs without checkpoints: %s\n",
                 launch_error.text);
         return;
     }
-    describe_task(sp, &task);
     conf = malloc(sizeof *conf);
     if (!conf || conf_load(path, conf, &err) < 0 ||
         launch_hold(sp, conf, &task, launch_error.text, &err) < 0) {

@@ -204,6 +204,8 @@ enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms);
 int shepherd_slurm_load(struct shepherd *s, int timeout_ms, struct slurmjob *job);
 /* Requeue the job; three times 5 s. */
 int shepherd_slurm_requeue(struct shepherd *s, enum slurmjob_how how, struct err *err);
+/* The job that the facts name as source has ended: 0, or -1 with what to do. Waits a while for its last processes. */
+int shepherd_slurm_source_ended(struct shepherd *s, struct err *err);
 /* Put a note into the job's comment, for an operator; 5 s, best effort. */
 void shepherd_slurm_note(struct shepherd *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

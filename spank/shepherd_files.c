@@ -17,10 +17,40 @@ struct set_up {
     const char *script;
 };
 
+/* Where stdout or stderr goes: a job that begins with a checkpoint of this one puts its own there. */
+static void note_output(int taskfd, int fd, const char *name)
+{
+    char link[32], path[PATH_MAX];
+    struct stat st;
+    ssize_t n;
+
+    (void)unlinkat(taskfd, name, 0);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return;
+    n = readlink(link, path, sizeof path - 1);
+    if (n < 1)
+        return;
+    path[n] = '\0';
+    if (symlinkat(path, taskfd, name) < 0)
+        errno = 0; /* then the other job writes into this one's output */
+}
+
+/* The directory of the job whose checkpoint this one begins with. */
+static int open_source(const struct facts *f, struct err *err)
+{
+    struct facts from = *f;
+
+    from.job = f->source_job;
+    if (gendir_find_job(f, from.job, from.nonce, err) < 0)
+        return -1;
+    return gendir_open_task(&from, false, err);
+}
+
 /* A copy lives as long as the checkpoints: slurmd deletes the batch script with the job, and an
  * upgrade replaces ckpt-init, whose file CRIU looks for at a restore.  One that is there already is
  * left alone. */
-static int copy_file(int taskfd, const char *from, const char *to, struct err *err)
+static int copy_file(int taskfd, int sourcefd, const char *from, const char *to, struct err *err)
 {
     char buf[65536], tmp[64];
     int in = -1, out = -1, rc = -1;
@@ -30,9 +60,10 @@ static int copy_file(int taskfd, const char *from, const char *to, struct err *e
     if (fstatat(taskfd, to, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
         return 0;
     snprintf(tmp, sizeof tmp, "%s.tmp", to);
-    in = open(from, O_RDONLY | O_CLOEXEC);
+    in = sourcefd >= 0 ? gendir_open_file(sourcefd, to, O_RDONLY, 0, err)
+                       : open(from, O_RDONLY | O_CLOEXEC);
     if (in < 0)
-        return err_sys(err, "%s", from);
+        return sourcefd >= 0 ? -1 : err_sys(err, "%s", from);
     unlinkat(taskfd, tmp, 0);
     out = gendir_open_file(taskfd, tmp, O_WRONLY | O_CREAT | O_EXCL, 0700, err);
     if (out < 0)
@@ -61,7 +92,7 @@ static int set_up(void *arg, void *result, struct err *err)
 {
     const struct set_up *w = arg;
     char path[PATH_MAX + 16];
-    int base, taskfd, rc;
+    int base, taskfd = -1, sourcefd = -1, rc;
 
     (void)result;
     /* At a restart a base that is not there is a filesystem that is not mounted: what is saved must not
@@ -70,17 +101,27 @@ static int set_up(void *arg, void *result, struct err *err)
     if (base < 0)
         return -1;
     io_close(&base);
+    if (w->facts->source_job && w->facts->epoch == 0) {
+        sourcefd = open_source(w->facts, err);
+        if (sourcefd < 0)
+            return -1;
+    }
     taskfd = gendir_open_task(w->facts, true, err);
-    if (taskfd < 0)
+    if (taskfd < 0) {
+        io_close(&sourcefd);
         return -1;
+    }
     snprintf(path, sizeof path, "%s/ckpt-init", w->facts->helper_dir);
     rc = make_dir(taskfd, REQUEST_DIR, err) < 0 || make_dir(taskfd, ANSWER_DIR, err) < 0 ||
                  make_dir(taskfd, "log", err) < 0 ||
-                 copy_file(taskfd, path, "ckpt-init", err) < 0 ||
-                 (w->script && copy_file(taskfd, w->script, "script", err) < 0) ||
+                 copy_file(taskfd, sourcefd, path, "ckpt-init", err) < 0 ||
+                 (w->script && copy_file(taskfd, sourcefd, w->script, "script", err) < 0) ||
                  (w->step && relay_make(taskfd, err) < 0)
              ? -1
              : 0;
+    note_output(taskfd, STDOUT_FILENO, GENDIR_STDOUT);
+    note_output(taskfd, STDERR_FILENO, GENDIR_STDERR);
+    io_close(&sourcefd);
     /* What an earlier run of the job was told to leave alone does not bind this one. */
     if (w->facts->epoch > 0)
         answer_forget(taskfd, "disable");

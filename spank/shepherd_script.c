@@ -49,7 +49,8 @@ bool shepherd_script_busy(const struct shepherd *s)
 static int begin(void *arg, void *result, struct err *err)
 {
     const struct facts *f = arg;
-    struct steps_run run = {f->epoch, true};
+    struct steps_run run = {f->epoch,
+                            f->source_job == 0}; /* else a tree that has begun in another job */
     int fd = steps_open(f, true, err), rc;
 
     (void)result;

@@ -2,8 +2,13 @@
 #include "spank/clerk.h"
 #include "spank/shepherd.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
+
+/* KillWait, and an epilog */
+#define SOURCE_ENDS_S 60
 
 static int load_job(void *arg, void *result, struct err *err)
 {
@@ -79,4 +84,32 @@ void shepherd_slurm_note(struct shepherd *s, const char *fmt, ...)
     va_end(ap);
     err_clean(w.text);
     clerk_run(note_job, &w, NULL, 0, 5000, NULL);
+}
+
+static bool has_ended(const struct slurmjob *job)
+{
+    return job->state != SLURMJOB_RUNNING && job->state != SLURMJOB_REQUEUED;
+}
+
+int shepherd_slurm_source_ended(struct shepherd *s, struct err *err)
+{
+    uint32_t id = s->facts.source_job;
+    struct slurmjob job;
+
+    for (int i = 0; i < SOURCE_ENDS_S; i++) {
+        if (clerk_run(load_job, &id, &job, sizeof job, 5000, err) < 0)
+            return errno == ESRCH ? 0 : -1;
+        errno = EBUSY;
+        if (!has_ended(&job))
+            return err_set(
+                err,
+                "job %u, whose checkpoint this one is to begin with, has not ended (it %s): "
+                "scancel %u first",
+                id, job.state == SLURMJOB_RUNNING ? "runs" : "waits in the queue", id);
+        if (!job.completing)
+            return 0;
+        sleep(1);
+    }
+    errno = EBUSY;
+    return err_set(err, "job %u is still being ended", id);
 }

@@ -220,12 +220,16 @@ static bool output_alone(struct shepherd *s)
     return clerk_run(load_alone, &s->facts, &alone, sizeof alone, 10000, NULL) == 0 && alone;
 }
 
-/* 0: restored. > 0: exit status. -1: there is nothing to restore from. */
-static int restore(struct shepherd *s)
+/* 0: restored. > 0: exit status. -1: there is nothing to restore from.  flags: PROTO_F_SOURCE or 0. */
+static int restore(struct shepherd *s, uint32_t flags)
 {
     char before[32] = "", why[512] = "";
+    const char *exact = flags & PROTO_F_SOURCE ? s->facts.source_generation : "";
     struct err err = {{0}};
-    const uint32_t flags = !s->step && output_alone(s) ? PROTO_F_CUT : 0;
+
+    /* Another job's output stays as it is. */
+    if (!(flags & PROTO_F_SOURCE) && !s->step && output_alone(s))
+        flags |= PROTO_F_CUT;
 
     if (!shepherd_preflight(s, why))
         return shepherd_elsewhere(s, why);
@@ -236,14 +240,14 @@ static int restore(struct shepherd *s)
         int fd = -1, known;
 
         shepherd_request_init(s, &r, PROTO_RESTORE, "requeue");
-        memcpy(r.generation, before, sizeof r.generation);
+        r.flags |= flags | (*exact ? PROTO_F_EXACT : 0);
+        memcpy(r.generation, *exact ? exact : before, sizeof r.generation);
         relay_empty(&s->relay);
-        known = s->step ? 0 : choose(s, before, &r, &err);
+        known = s->step || flags & PROTO_F_SOURCE ? 0 : choose(s, before, &r, &err);
         if (known == EXDEV)
             return -1;
         if (known != 0 && known != ENOENT)
             return hold(s, err.text);
-        r.flags |= flags;
         if (shepherd_ask(s, &r, -1, &reply, &fd, &err) < 0) {
             if (errno == EINTR)
                 return 128 + SIGTERM;
@@ -278,7 +282,27 @@ static int restore(struct shepherd *s)
         if (reply.error == PROTO_E_HOLD)
             return hold(s, why);
         memcpy(before, reply.generation, sizeof before);
+        if (*exact)
+            return hold(s, why);
     }
+}
+
+/* --checkpoint=restore=JOBID: there is nothing else that this job could begin with. */
+static int restore_source(struct shepherd *s)
+{
+    char why[600];
+    struct err err = {{0}};
+    int rc;
+
+    if (shepherd_slurm_source_ended(s, &err) < 0 || shepherd_script_begin(s, &err) < 0)
+        return hold(s, err.text);
+    shepherd_say("begins with a checkpoint of job %u", s->facts.source_job);
+    rc = restore(s, PROTO_F_SOURCE);
+    if (rc >= 0)
+        return rc;
+    snprintf(why, sizeof why, "job %u has no such checkpoint%s%s", s->facts.source_job,
+             s->facts.source_generation[0] ? ": " : "", s->facts.source_generation);
+    return hold(s, why);
 }
 
 /* It is the init of a private pid namespace: when it ended at its start nothing can be forked there. */
@@ -313,7 +337,7 @@ static int set_up_files(struct shepherd *s, const char *script)
             s->afresh = true; /* none was ever made of such a task */
         s->files = false;
     }
-    if (s->facts.epoch > 0 && !s->afresh) {
+    if ((s->facts.epoch > 0 || s->facts.source_job) && !s->afresh) {
         snprintf(why, sizeof why, "the checkpoint directory cannot be used: %s", err.text);
         return hold(s, why);
     }
@@ -343,9 +367,11 @@ static int start_again(struct shepherd *s, const char *script)
         shepherd_event(s, "rerun", "", "srun ran when the last checkpoint was due", NULL);
         return first_start(s, script);
     }
-    rc = restore(s);
+    rc = restore(s, 0);
     if (rc >= 0)
         return rc;
+    if (s->facts.source_job)
+        return restore_source(s);
     if (!s->step)
         shepherd_say("no checkpoint to restore from: the job starts from the beginning");
     shepherd_event(s, "scratch", "", "no generation was there", NULL);
@@ -356,6 +382,7 @@ int shepherd_start(struct shepherd *s)
 {
     const char *script =
         !s->step && s->argc > 0 && strstr(s->argv[0], "/slurm_script") ? s->argv[0] : NULL;
+    bool fresh = s->facts.epoch == 0 && s->facts.source_job == 0;
     struct err err = {{0}};
     char why[256];
     int rc;
@@ -363,7 +390,7 @@ int shepherd_start(struct shepherd *s)
     if (!keeper_answers(s, &err)) {
         if (errno == EINTR)
             return 128 + SIGTERM;
-        if (s->facts.epoch > 0)
+        if (!fresh)
             return hold(s, err.text);
         if (s->facts.isolation == ISOLATION_PRIVATE) {
             shepherd_say("the job cannot be started: %s", err.text);
@@ -374,10 +401,12 @@ int shepherd_start(struct shepherd *s)
     rc = set_up_files(s, script);
     if (rc || s->ended)
         return rc;
-    if (s->facts.epoch == 0 || (s->step && s->afresh)) {
+    if (s->facts.epoch == 0 || (s->step && s->afresh))
         shepherd_event(s, "started", "", "", NULL);
+    if (fresh || (s->step && s->afresh))
         return first_start(s, script);
-    }
+    if (s->facts.epoch == 0)
+        return restore_source(s);
     if (shepherd_caps_exceeded(s, why))
         return hold(s, why);
     return start_again(s, script);

@@ -36,6 +36,45 @@ bool slurmconf_warns(void)
     return conf && conf->slurmctld_params && strstr(conf->slurmctld_params, "send_user_signal");
 }
 
+const char *slurmconf_cluster(void)
+{
+    const slurm_conf_t *conf = dlsym(RTLD_DEFAULT, "slurm_conf");
+
+    return conf && conf->cluster_name ? conf->cluster_name : "";
+}
+
+static const char *unended(uint32_t state)
+{
+    switch (state & JOB_STATE_BASE) {
+    case JOB_PENDING:
+        return "PENDING";
+    case JOB_RUNNING:
+        return "RUNNING";
+    case JOB_SUSPENDED:
+        return "SUSPENDED";
+    default:
+        return NULL;
+    }
+}
+
+const char *slurmconf_job_unended(uint32_t job)
+{
+    int (*load)(job_info_msg_t **, uint32_t, uint16_t) =
+        (int (*)(job_info_msg_t **, uint32_t, uint16_t))dlsym(RTLD_DEFAULT, "slurm_load_job");
+    void (*done)(job_info_msg_t *) =
+        (void (*)(job_info_msg_t *))dlsym(RTLD_DEFAULT, "slurm_free_job_info_msg");
+    job_info_msg_t *msg = NULL;
+    const char *state = NULL;
+
+    if (!load || !done || load(&msg, job, SHOW_ALL) != SLURM_SUCCESS)
+        return NULL;
+    for (uint32_t i = 0; i < msg->record_count; i++)
+        if (msg->job_array[i].job_id == job)
+            state = unended(msg->job_array[i].job_state);
+    done(msg);
+    return state;
+}
+
 int slurmconf_replace_program(spank_t sp, const char *program, const char *original,
                               struct err *err)
 {

@@ -13,6 +13,7 @@
 #include <slurm/spank.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The part of ProctrackType after the slash, e.g. "cgroup". */
 int slurmconf_proctrack(char *out, size_t size, struct err *err);
@@ -23,6 +24,13 @@ bool slurmconf_memory_kill(void);
 /* Does Slurm send a job's own warning signal (--signal) when it is preempted, too?  (SlurmctldParameters:
  * preempt_send_user_signal in 22.05, send_user_signal in 24.11.) */
 bool slurmconf_warns(void);
+
+/* The cluster's name; "" when it is not known. */
+const char *slurmconf_cluster(void);
+
+/* At submission: Slurm's word for the state of a job that has not ended, NULL when it has or slurmctld does not
+ * know it. */
+const char *slurmconf_job_unended(uint32_t job);
 
 /* Run `program` in place of the task's own: in task_init.  Slurm 23.02.5 and later have
  * spank_prepend_task_argv(); before, argv[0] is replaced and the original goes into the environment

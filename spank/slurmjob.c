@@ -19,7 +19,7 @@ static int fail(const char *what, uint32_t job, struct err *err)
     int code = slurmapi_errno();
 
     err_set(err, "%s job %u: %s", what, job, slurm_strerror(code));
-    errno = EIO;
+    errno = code == ESLURM_INVALID_JOB_ID ? ESRCH : EIO;
     return -1;
 }
 
@@ -62,6 +62,7 @@ int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
         out->may_requeue = j->requeue != 0 && out->batch;
         out->start_time = (int64_t)j->start_time;
         out->end_time = (int64_t)j->end_time;
+        out->completing = (j->job_state & JOB_COMPLETING) != 0;
         out->preempted = j->preempt_time != 0 && j->preempt_time >= j->start_time;
     }
     slurm_free_job_info_msg(msg);

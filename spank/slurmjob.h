@@ -30,8 +30,10 @@ struct slurmjob {
     int64_t
         end_time; /* time limit, seconds since the epoch; 0: none.  Of a preempted job, of its grace time */
     bool preempted;
+    bool completing; /* its last processes are being ended */
 };
 
+/* errno ESRCH: slurmctld does not know it (any more). */
 int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err);
 
 /* Is this job the only one that writes to its stdout and stderr?  True when their names depend on the job (or

@@ -5,6 +5,7 @@
 #include "common/spec.h"
 #include "spank/policy.h"
 #include "spank/slurmconf.h"
+#include "spank/submit_restore.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -195,15 +196,18 @@ int submit_check(const struct conf *conf, const char *spec, const char *dir, enu
         return err_set(err, "this site has no default directory for checkpoints: give "
                             "--checkpoint-dir=DIR, a directory of yours on a shared filesystem");
     }
-    if (dir && *dir &&
-        conf_expand_dir(dir, user, getuid(), pw ? pw->pw_dir : "/", "cluster", expanded, err) < 0)
-        return err_prefix(err, "--checkpoint-dir=%s", dir);
+    if (conf_expand_dir(dir && *dir ? dir : conf->dir, user, getuid(), pw ? pw->pw_dir : "/",
+                        *slurmconf_cluster() ? slurmconf_cluster() : "cluster", expanded, err) < 0)
+        return err_prefix(err, dir && *dir ? "--checkpoint-dir=%s" : "Dir=%s in checkpoint.conf",
+                          dir && *dir ? dir : conf->dir);
     if (kind != SUBMIT_SRUN && s.name[0]) {
         errno = EINVAL;
         return err_set(err, "name= is for srun: it names one step");
     }
     if (kind != SUBMIT_SBATCH)
         return 0;
+    if (s.has_restore && submit_check_restore(expanded, &s, err) < 0)
+        return -1;
     if (getenv("SBATCH_NO_REQUEUE") || each_argument(is_no_requeue) ||
         each_argument(script_no_requeue)) {
         errno = EINVAL;

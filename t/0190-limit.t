@@ -60,8 +60,8 @@ second_chance() {
     chmod 700 "$(taskdir "$job")"
     ok "second chance: the job runs on" goes_on "$job"
     ok "second chance: saved at Slurm's SIGTERM" wait_out "$job" 'saved \(timelimit\)' 90
-    like "second chance: which was for the limit" "$(out "$job")" "DUE TO TIME LIMIT"
     comes_again second "$job"
+    like "second chance: Slurm had run into the limit" "$(out "$job")" "DUE TO TIME LIMIT"
     ends second "$job" 1
     ok "second chance: each step once" each_once "$job"
 }
@@ -79,11 +79,13 @@ earlier() {
     chmod 700 "$(taskdir "$job")"
     comes_again earlier "$job"
     like "earlier: the one that it said" "$(out "$job")" 'restored gen-0000-000001'
-    ok "earlier: it goes on" goes_on "$job"
+    ok "earlier: it goes on" wait_until 60 follows_restore "$job"
     jump=$(jumps "$job")
     is "earlier: only what followed that one is repeated" "${jump% *}" 1
     run scancel "$job"
 }
+
+follows_restore() { out "$1" | sed '1,/^checkpoint: restored/d' | grep -q '^step '; }
 
 # Disabled when the moment comes: saved at the enable; never enabled: the one before.
 disabled() {
