@@ -47,6 +47,7 @@ struct ask {
     /* owner */
     int taskfd;
     struct request request;
+    bool running;    /* inside the job: the request was taken */
     int64_t gone_ms; /* when the job was seen to be requeued, or restored; 0: not yet */
     /* operator */
     char note[512]; /* the job's, before */

@@ -292,8 +292,17 @@ void ask_owner_step(struct ask *k, int64_t elapsed)
         free(a.findings);
         return;
     }
-    if (got == 1)
+    if (got == 1) {
         k->now = k->kind->doing;
+        /* In the job's own tree no connection to slurmctld may be open now: it could not be saved. */
+        if (k->self == k->job.id && elapsed < k->limit_ms) {
+            k->running = true;
+            return;
+        }
+    } else if (k->running) { /* fetched, by whom this process was a copy of */
+        restored(k, elapsed);
+        return;
+    }
     if (elapsed >= k->limit_ms) {
         timed_out(k);
         return;
