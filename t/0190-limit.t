@@ -21,7 +21,7 @@ start() { submit --mem=100 --checkpoint=interval=0 --time=1 "$@"; }
 ends() { # NAME JOB RESTARTS
     ok "$1: ends well" wait_state "$2" COMPLETED 150
     like "$1: to the end" "$(out "$2" | tail -n 1)" '^result ok$'
-    is "$1: number of restarts" "$(restarts "$2")" "$3"
+    like "$1: number of restarts" "$(restarts "$2")" "^$3\$"
 }
 comes_again() { # NAME JOB
     sleep 2 # slurmd refuses a credential made in the very second in which it revoked the one before
@@ -33,7 +33,7 @@ limit() {
     local job
     job=$(start -- "$(work limit 75)")
     ok "limit: saved before, without being asked" wait_out "$job" 'gen-0000-000001 saved \(timelimit\)' 75
-    unlike "limit: Slurm never ran into it" "$(out "$job")" "DUE TO TIME LIMIT"
+    nok "limit: Slurm never ran into it" grep -q "[Tt]ime limit exhausted for JobId=$job\b" "$TB/log/slurmctld.log"
     comes_again limit "$job"
     ends limit "$job" 1
     ok "limit: each step once, in order" each_once "$job"
@@ -61,14 +61,14 @@ second_chance() {
     ok "second chance: the job runs on" goes_on "$job"
     ok "second chance: saved at Slurm's SIGTERM" wait_out "$job" 'saved \(timelimit\)' 90
     comes_again second "$job"
-    like "second chance: Slurm had run into the limit" "$(out "$job")" "DUE TO TIME LIMIT"
-    ends second "$job" 1
+    ok "second chance: Slurm had run into the limit" grep -q "[Tt]ime limit exhausted for JobId=$job\b" "$TB/log/slurmctld.log"
+    ends second "$job" [12]
     ok "second chance: each step once" each_once "$job"
 }
 
 # Nothing can be saved at the limit: the one before counts, and the job is not given up.
 earlier() {
-    local job jump
+    local job
     job=$(start -- "$(work earlier 100)")
     ok "earlier: starts" wait_step "$job" 3
     wait_step "$job" 150 60 # half a minute
@@ -80,8 +80,7 @@ earlier() {
     comes_again earlier "$job"
     like "earlier: the one that it said" "$(out "$job")" 'restored gen-0000-000001'
     ok "earlier: it goes on" wait_until 60 follows_restore "$job"
-    jump=$(jumps "$job")
-    is "earlier: only what followed that one is repeated" "${jump% *}" 1
+    ok "earlier: what followed that one is cut off, and made again" each_once "$job"
     run scancel "$job"
 }
 
