@@ -37,7 +37,7 @@ restore_unit_cflags = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFL
 restore_unit_libs = librestore.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	common/crimg_test restore/bundle_test restore/filter_test restore/filter_tree_test restore/index_test \
-	restore/procs_test restore/serve_test restore/unfold_test restore/vdso_test restore/wire_test
+	restore/keptlist_test restore/procs_test restore/serve_test restore/unfold_test restore/vdso_test restore/wire_test
 common_crimg_test_CFLAGS = $(restore_unit_cflags)
 common_crimg_test_LDADD = $(restore_unit_libs)
 restore_bundle_test_CFLAGS = $(restore_unit_cflags)
@@ -48,6 +48,9 @@ restore_filter_test_LDADD = $(restore_unit_libs)
 restore_filter_tree_test_SOURCES = restore/filter_tree_test.c restore/sample.c restore/sample.h
 restore_filter_tree_test_CFLAGS = $(restore_unit_cflags)
 restore_filter_tree_test_LDADD = $(restore_unit_libs)
+restore_keptlist_test_SOURCES = restore/keptlist_test.c common/scratch.c common/scratch.h
+restore_keptlist_test_CFLAGS = $(restore_unit_cflags)
+restore_keptlist_test_LDADD = $(restore_unit_libs)
 restore_index_test_CFLAGS = $(restore_unit_cflags)
 restore_index_test_LDADD = $(restore_unit_libs)
 restore_procs_test_CFLAGS = $(restore_unit_cflags) $(CAP_CFLAGS)

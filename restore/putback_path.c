@@ -195,8 +195,10 @@ int putback_keep(struct putback *p, struct act *a, int fd, uint64_t from, uint64
 {
     int to, rc = -1;
 
-    if (open_kept(p, err) < 0)
-        return -1;
+    if (open_kept(p, err) < 0) {
+        errno = PROTO_E_HOLD;
+        return err_prefix(err, "what is to be kept of %.200s", a->e->path);
+    }
     if (undo)
         snprintf(a->kept, sizeof a->kept, "u-%u", ++p->nkept);
     else
