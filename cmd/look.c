@@ -2,6 +2,7 @@
 #include "cmd/look.h"
 
 #include "cmd/look_impl.h"
+#include "restore/keptlist.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -204,7 +205,7 @@ static int load_process(struct looker *l, struct look_process *p)
 
 int look_load(const struct checkpoint *c, struct look *look, struct err *err)
 {
-    struct look out = {calloc(c->m.nprocesses, sizeof *out.processes), c->m.nprocesses};
+    struct look out = {calloc(c->m.nprocesses, sizeof *out.processes), c->m.nprocesses, {NULL, 0}};
     struct looker l = {.c = c, .err = err};
     int rc;
 
@@ -218,6 +219,8 @@ int look_load(const struct checkpoint *c, struct look *look, struct err *err)
     }
     look_table_free(&l.table);
     look_memory_destroy(l.memory);
+    if (rc == 0)
+        rc = keptlist_load(&c->b, &c->ix, &out.kept, err);
     if (rc == 0)
         *look = out;
     else
@@ -239,6 +242,7 @@ void look_free(struct look *look)
         free(p->cwd);
         free(p->command);
     }
+    filelist_free(&look->kept);
     free(look->processes);
     look->processes = NULL;
     look->n = 0;

@@ -11,6 +11,7 @@
 #define CMD_LOOK_H
 
 #include "common/err.h"
+#include "common/filelist.h"
 #include "restore/verify.h"
 
 #include <stdbool.h>
@@ -46,6 +47,7 @@ struct look_process {
 struct look {
     struct look_process *processes; /* in the manifest's order */
     size_t n;
+    struct filelist kept; /* what a restore does with which file */
 };
 
 /* -1 (EBADMSG, EFBIG, ENOMEM) with a text: then *look holds nothing. */

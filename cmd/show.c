@@ -7,6 +7,7 @@
 #include "cmd/verb.h"
 #include "common/io.h"
 #include "common/seal.h"
+#include "restore/keptlist.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -288,6 +289,36 @@ static int print_files(const struct shown *s)
     return rc;
 }
 
+/* What is only compared would fill pages: every library. */
+static int print_kept(const struct shown *s)
+{
+    struct text_table *t = text_table_create(3);
+    int rc = t ? 0 : -1;
+    size_t rows = 0;
+
+    if (rc == 0 && (text_table_add(t, "AT A RESTORE") < 0 || text_table_add(t, "SIZE") < 0 ||
+                    text_table_add(t, "FILE") < 0))
+        rc = -1;
+    for (size_t i = 0; i < s->look.kept.n && rc == 0; i++) {
+        const struct file_entry *e = &s->look.kept.v[i];
+        char size[24];
+
+        if (e->role == FILE_INPUT || e->role == FILE_CODE)
+            continue;
+        snprintf(size, sizeof size, "%" PRIu64, e->size);
+        if (text_table_add(t, keptlist_role(e->role)) < 0 || text_table_add(t, size) < 0 ||
+            text_table_add(t, e->path) < 0)
+            rc = -1;
+        rows++;
+    }
+    if (rc == 0 && rows > 0) {
+        putchar('\n');
+        text_table_print(t, 1u << 1, stdout);
+    }
+    text_table_destroy(t);
+    return rc;
+}
+
 static int print_text(const struct shown *s)
 {
     print_head(s);
@@ -297,7 +328,9 @@ static int print_text(const struct shown *s)
         return -1;
     if (s->placed_now && show_place_print(&s->now, "restored from it") < 0)
         return -1;
-    return s->looked ? print_files(s) : 0;
+    if (!s->looked)
+        return 0;
+    return print_files(s) < 0 ? -1 : print_kept(s);
 }
 
 static int run_show(const struct cmd *c)

@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 #include "cmd/show.h"
 #include "cmd/show_place.h"
+#include "restore/keptlist.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -103,6 +104,17 @@ static json_t *parts_json(const struct manifest *m)
     return list;
 }
 
+static json_t *kept_json(const struct filelist *l)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < l->n; i++)
+        json_array_append_new(
+            list, json_pack("{s:s, s:o, s:I}", "restore", keptlist_role(l->v[i].role), "path",
+                            cmd_json_string(l->v[i].path), "size", (json_int_t)l->v[i].size));
+    return list;
+}
+
 json_t *shown_json(const struct shown *s)
 {
     const struct manifest *m = &s->m;
@@ -128,6 +140,8 @@ json_t *shown_json(const struct shown *s)
         o, json_pack("{s:I, s:I, s:I, s:I, s:I}", "pause_us", (json_int_t)m->pause_us, "freeze_us",
                      (json_int_t)m->freeze_us, "total_ms", (json_int_t)m->total_ms, "raw_bytes",
                      (json_int_t)m->raw_bytes, "stored_bytes", (json_int_t)m->stored_bytes));
+    if (s->looked)
+        json_object_set_new(o, "kept", kept_json(&s->look.kept));
     if (s->placed)
         json_object_set_new(o, "placement", show_place_json(&s->placement));
     if (s->placed_now)

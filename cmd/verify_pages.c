@@ -3,6 +3,7 @@
 
 #include "common/io.h"
 #include "common/placement.h"
+#include "restore/keptlist.h"
 
 #include "restore/unpack.h"
 
@@ -124,6 +125,7 @@ static int verify_placement(int taskfd, const struct checkpoint *c, struct err *
 int verify_whole(int taskfd, struct gendir_id id, const struct facts *f, verify_pages_tick *tick,
                  void *arg, uint64_t *bytes, struct err *err)
 {
+    struct filelist files = {NULL, 0};
     struct checkpoint c;
     int rc;
 
@@ -132,7 +134,10 @@ int verify_whole(int taskfd, struct gendir_id id, const struct facts *f, verify_
         return -1;
     for (size_t i = 0; i < sizeof c.m.parts / sizeof c.m.parts[0]; i++)
         *bytes += c.m.parts[i].bytes;
-    rc = verify_pages(&c, tick, arg, err);
+    rc = keptlist_load(&c.b, &c.ix, &files, err);
+    filelist_free(&files);
+    if (rc == 0)
+        rc = verify_pages(&c, tick, arg, err);
     if (rc == 0)
         rc = verify_placement(taskfd, &c, err);
     verify_close(&c);

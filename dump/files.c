@@ -182,6 +182,8 @@ static int copy_open(struct files *fs, const struct scan_file *f, struct err *er
     }
     if (!S_ISREG(st.st_mode) || !real(fd))
         rc = 0;
+    else if (st.st_uid != fs->o.facts->uid && st.st_size == 0)
+        rc = 0; /* a lock file that all share */
     else if (st.st_uid != fs->o.facts->uid)
         rc = left_out(fs, f->path, &st, "it belongs to another user", err);
     else if ((rc = files_copy(fs, f->path, fd, &st, FILES_OPEN, err)) == 0)

@@ -16,7 +16,7 @@
 
 /* Programs and libraries must be the same: size and build-id, or where there is none, beginning and end.
  * Input files: the same size, beginning and end; with `policy` warn they may differ; one that has only grown or
- * been touched may in any case.  -1, PROTO_E_HOLD, and a text that names the first one.  0: `note` tells in one
+ * been touched may in any case, and so may root's files below /var and /run.  -1, PROTO_E_HOLD, and a text that names the first one.  0: `note` tells in one
  * line what differs (""). */
 int inputs_compare(const struct filelist *l, enum facts_choice policy, char *note, size_t size,
                    struct err *err);

@@ -147,7 +147,11 @@ static int stage(struct putback *p, struct act *a, bool must, int fd, struct err
     a->found = (uint64_t)a->st.st_size;
     if (e->role == FILE_OUTPUT && split_lines(fd, e->size, a->found, -1, &theirs) < 0)
         return skip(p, e, must, err, "%s", strerror(errno));
-    return theirs ? putback_keep(p, a, fd, e->size, a->found - e->size, false, err) : 0;
+    if (!theirs || putback_keep(p, a, fd, e->size, a->found - e->size, false, err) == 0)
+        return 0;
+    /* Logs are no reason to keep a job waiting. */
+    a->kept[0] = '\0';
+    return must ? -1 : skip(p, e, must, err, "what would be cut off cannot be kept");
 }
 
 int putback_stage_cut(struct putback *p, const struct file_entry *e, bool must, struct err *err)
