@@ -1,6 +1,6 @@
 bin_PROGRAMS += scheckpoint
 scheckpoint_SOURCES = \
-	cmd/scheckpoint.c cmd/able.c cmd/cmd.h cmd/options.c cmd/options.h cmd/verb.h cmd/base.c cmd/base.h cmd/become.c cmd/become.h cmd/ask.c cmd/ask.h cmd/ask_operator.c cmd/ask_owner.c cmd/ask_steps.c spank/steps_task.c spank/steps.h cmd/check.c cmd/create.c cmd/diff.c cmd/disable.c \
+	cmd/scheckpoint.c cmd/able.c cmd/cmd.h cmd/options.c cmd/options.h cmd/verb.h cmd/base.c cmd/base.h cmd/become.c cmd/become.h cmd/ask.c cmd/ask.h cmd/ask_operator.c cmd/ask_owner.c cmd/ask_steps.c spank/steps_task.c spank/steps.h cmd/check.c cmd/history.c cmd/history.h cmd/history_html.c cmd/create.c cmd/diff.c cmd/disable.c \
 	cmd/errors.c cmd/generation.c cmd/generation.h cmd/job.c cmd/job.h cmd/job_name.c cmd/list.c \
 	cmd/look.c cmd/look.h cmd/look_files.c cmd/look_impl.h cmd/look_memory.c \
 	cmd/progress.c cmd/progress.h cmd/prune.c cmd/prune_plan.c cmd/prune_plan.h cmd/prune_say.c cmd/prune_say.h \

@@ -36,5 +36,6 @@ extern const struct verb verb_verify;
 extern const struct verb verb_diff;
 extern const struct verb verb_prune;
 extern const struct verb verb_check;
+extern const struct verb verb_history;
 
 #endif

@@ -72,8 +72,6 @@ static const struct row rows[] = {
     ROW("BusyWait", busy_wait, COUNT, 0, 3600),
     ROW("BusyRetries", busy_retries, COUNT, 0, 1000),
     ROW("Mtbf", mtbf, DURATION, 60, UINT32_MAX),
-    ROW("PidBand", pid_band, COUNT, 0, 65536),
-    ROW("PidSecret", pid_secret, PATHNAME, 0, 0),
     ROW("FilesLimit", files_limit, SIZE, 0, 0),
     ROW("FilesOver", files_over, CHOICE, 0, 0),
     ROW("Inputs", inputs, CHOICE, 0, 0),

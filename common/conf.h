@@ -28,20 +28,18 @@ struct conf {
     uint32_t max_keep; /* MaxKeep: default 10 */
     enum facts_compress compress; /* Compress: default zstd:1 */
     int compress_level;
-    uint32_t dump_timeout;     /* DumpTimeout: a Slurm time, default 60 minutes */
-    uint32_t restore_timeout;  /* RestoreTimeout: default 60 minutes */
-    uint32_t threads;          /* Threads: 0 = automatic */
-    uint64_t max_size;         /* MaxSize: bytes with K/M/G/T suffix; 0 = no limit */
-    uint64_t max_user_size;    /* MaxUserSize: of a user's checkpoints; 0 = no limit */
-    uint64_t max_site_size;    /* MaxSiteSize: in use on their filesystem; 0 = no limit */
-    uint64_t min_free;         /* MinFree: to stay free there; 0 = no limit */
-    uint32_t expire_days;      /* ExpireDays: of jobs that have ended, default 14; 0 = never */
-    uint32_t max_restarts;     /* MaxRestarts: default 20 */
-    uint32_t busy_wait;        /* BusyWait: seconds, default 5 */
-    uint32_t busy_retries;     /* BusyRetries: default 5 */
-    uint32_t mtbf;             /* Mtbf: a Slurm time, default 30 days */
-    uint32_t pid_band;         /* PidBand: pids of a band, 0 = off, the default */
-    char pid_secret[PATH_MAX]; /* PidSecret: file, "" = none */
+    uint32_t dump_timeout;    /* DumpTimeout: a Slurm time, default 60 minutes */
+    uint32_t restore_timeout; /* RestoreTimeout: default 60 minutes */
+    uint32_t threads;         /* Threads: 0 = automatic */
+    uint64_t max_size;        /* MaxSize: bytes with K/M/G/T suffix; 0 = no limit */
+    uint64_t max_user_size;   /* MaxUserSize: of a user's checkpoints; 0 = no limit */
+    uint64_t max_site_size;   /* MaxSiteSize: in use on their filesystem; 0 = no limit */
+    uint64_t min_free;        /* MinFree: to stay free there; 0 = no limit */
+    uint32_t expire_days;     /* ExpireDays: of jobs that have ended, default 14; 0 = never */
+    uint32_t max_restarts;    /* MaxRestarts: default 20 */
+    uint32_t busy_wait;       /* BusyWait: seconds, default 5 */
+    uint32_t busy_retries;    /* BusyRetries: default 5 */
+    uint32_t mtbf;            /* Mtbf: a Slurm time, default 30 days */
     uint64_t
         files_limit; /* FilesLimit: bytes of files copied per generation; default 2G, 0 = no limit */
     enum facts_choice files_over;    /* FilesOver: refuse|warn, default refuse */

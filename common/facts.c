@@ -71,7 +71,6 @@ static const struct row rows[] = {
     ROW(overhead, NUM32, 0, 500),
     ROW(mtbf, NUM32, 60, UINT32_MAX),
     ROW(max_runtime, NUM32, 0, UINT32_MAX),
-    ROW(pid_first, NUM32, 0, 4194303),
     ROW(source_job, NUM32, 0, UINT32_MAX),
     ROW(source_generation, LIST, 0, 0),
     ROW(files, LIST, 0, 0),

@@ -73,8 +73,6 @@ struct facts {
     uint32_t mtbf; /* seconds between failures of this job's nodes, on average */
     uint32_t
         max_runtime; /* (user) seconds that the job may run, over all its starts; 0: no limit */
-    uint32_t
-        pid_first; /* where the pids of its first start begin under isolation=host; 0: anywhere */
     uint32_t source_job;          /* (user) whose checkpoint this job begins with; 0: none */
     char source_generation[32];   /* (user) which; "": the newest that is good */
     char files

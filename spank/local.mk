@@ -21,21 +21,24 @@ shepherd_SOURCES = \
 	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
 	spank/relay.c spank/relay.h spank/shepherd_launch.c spank/shepherd_script.c spank/shepherd_step.c spank/steps.c \
 	spank/steps.h spank/steps_task.c \
-	spank/elsewhere.c spank/elsewhere.h spank/shepherd_elsewhere.c spank/slurmjob_elsewhere.c \
+	spank/interval.c spank/interval.h spank/shepherd_budget.c spank/elsewhere.c spank/elsewhere.h spank/shepherd_elsewhere.c spank/slurmjob_elsewhere.c \
 	spank/placing.c spank/placing.h spank/shepherd_place.c spank/topo.c spank/topo.h spank/tree.c spank/tree.h
 step_claim_SOURCES = spank/step-claim.c spank/steps.c spank/steps.h spank/steps_task.c
 step_claim_LDADD = libimage.la libcommon.la
 
 shepherd_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 shepherd_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
-shepherd_LDADD = libcheck.la libable.la libimage.la libcommon.la $(SLURM_LIBS) $(HWLOC_LIBS)
+shepherd_LDADD = -lm libcheck.la libable.la libimage.la libcommon.la $(SLURM_LIBS) $(HWLOC_LIBS)
 
 ckpt_init_SOURCES = spank/ckpt-init.c
 ckpt_init_CFLAGS = $(WARN_CFLAGS) -fstack-protector-strong
 ckpt_init_LDFLAGS = -all-static
 
 if HAVE_CMOCKA
-check_PROGRAMS += spank/elsewhere_test spank/topo_test
+check_PROGRAMS += spank/elsewhere_test spank/interval_test spank/topo_test
+spank_interval_test_SOURCES = spank/interval_test.c spank/interval.c spank/interval.h
+spank_interval_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+spank_interval_test_LDADD = libimage.la libcommon.la $(CMOCKA_LIBS) -lm
 spank_elsewhere_test_SOURCES = spank/elsewhere_test.c spank/elsewhere.c
 spank_elsewhere_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 spank_elsewhere_test_LDADD = libcommon.la $(CMOCKA_LIBS)

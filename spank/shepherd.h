@@ -63,14 +63,17 @@ struct shepherd {
     int64_t due_ms;  /* of runclock_ms(): when it is over; 0: none */
     int limit_timer; /* timerfd: when to look at the time limit again */
     bool limit_due;
-    bool limit_near;      /* so near that Slurm may warn of it */
-    bool early;           /* the last dump was our own decision: the job may go on when it fails */
-    uint32_t slowest_ms;  /* longest dump so far */
-    int rootfd;           /* pidfd of the root (ckpt-init) */
-    pid_t root;           /* our child; 0: restored, the keeper's child */
-    pid_t restored_pid;   /* as its pid namespace numbers it */
-    struct topo_cpus own; /* the CPUs that Slurm bound the task to */
-    bool files;           /* the checkpoint directory could be used */
+    bool limit_near;     /* so near that Slurm may warn of it */
+    bool early;          /* the last dump was our own decision: the job may go on when it fails */
+    uint32_t slowest_ms; /* longest dump so far */
+    int rootfd;          /* pidfd of the root (ckpt-init) */
+    pid_t root;          /* our child; 0: restored, the keeper's child */
+    pid_t restored_pid;  /* as its pid namespace numbers it */
+    int64_t ran_s, began_s; /* seconds in the runs before; when this one began (CLOCK_MONOTONIC) */
+    uint32_t cost_ms;       /* of a checkpoint, for interval=auto; 0: not known */
+    bool budget_due;        /* max-runtime is over */
+    struct topo_cpus own;   /* the CPUs that Slurm bound the task to */
+    bool files;             /* the checkpoint directory could be used */
     uint32_t next_id;
 
     bool step;           /* a task of an srun step, not the batch script */
@@ -214,6 +217,15 @@ void shepherd_slurm_note(struct shepherd *s, const char *fmt, ...)
 int shepherd_hold(struct shepherd *s, const char *why);
 /* slurmctld ends this run: wait for its SIGTERM, so that the job does not end as failed first. */
 int shepherd_wait_end(struct shepherd *s);
+
+/* --- shepherd_budget.c */
+/* At the start: what the runs before took of max-runtime, and with interval=auto the first interval.  0, or the exit
+ * status: the job may run no more and is held. */
+int shepherd_budget_begin(struct shepherd *s);
+/* Seconds that it may still run; INT64_MAX: no limit. */
+int64_t shepherd_budget_left(const struct shepherd *s);
+/* A checkpoint was made: the next interval, with interval=auto. */
+void shepherd_interval_learn(struct shepherd *s, const struct proto_reply *r);
 
 /* --- shepherd_elsewhere.c */
 /* Before a restore: would the newest generation come back to life here?  What is wrong is said; false: this node cannot

@@ -93,6 +93,7 @@ static void succeeded(struct shepherd *s, const struct proto_reply *r)
 {
     s->failures = 0;
     s->fruitful = true;
+    shepherd_interval_learn(s, r);
     s->last_failure[0] = '\0';
     s->last_dump_s = shepherd_now_s();
     snprintf(s->last_generation, sizeof s->last_generation, "%.31s",

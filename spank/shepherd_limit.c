@@ -43,6 +43,19 @@ static void tell_if_never_requeued(const struct shepherd *s, const struct slurmj
         s->facts.job);
 }
 
+/* max-runtime ends as the time limit does, but the job is held. */
+static void look_at_budget(struct shepherd *s, struct timespec *wait)
+{
+    int64_t left = shepherd_budget_left(s);
+
+    if (left == INT64_MAX)
+        return;
+    left -= 2 * (int64_t)s->slowest_ms / 1000;
+    s->budget_due = left <= 0;
+    if (left < (int64_t)wait->tv_sec)
+        wait->tv_sec = left > 0 ? (time_t)left : 1;
+}
+
 void shepherd_limit_arm(struct shepherd *s)
 {
     struct itimerspec t = {{0, 0}, {LOOK_AGAIN_S, 0}};
@@ -66,6 +79,7 @@ void shepherd_limit_arm(struct shepherd *s)
         if (wait < LOOK_AGAIN_S)
             t.it_value.tv_sec = wait > 0 ? (time_t)wait : 1;
     }
+    look_at_budget(s, &t.it_value);
     timerfd_settime(s->limit_timer, 0, &t, NULL);
 }
 
@@ -75,6 +89,16 @@ void shepherd_limit_reached(struct shepherd *s)
 
     if (read(s->limit_timer, &n, sizeof n) != (ssize_t)sizeof n || s->final != FINAL_NONE)
         return;
+    if (shepherd_budget_left(s) != INT64_MAX && !s->budget_due && !s->limit_due)
+        shepherd_limit_arm(s);
+    if (s->budget_due && s->disabled == 0) {
+        shepherd_say("max-runtime is over: the job is saved and held");
+        shepherd_slurm_note(s, "max-runtime is over; saved and held");
+        s->final = FINAL_VACATE;
+        s->early = false;
+        shepherd_final(s);
+        return;
+    }
     if (!s->limit_due) {
         shepherd_limit_arm(s); /* the limit may have been moved since */
         if (!s->limit_due)

@@ -401,6 +401,9 @@ int shepherd_start(struct shepherd *s)
     rc = set_up_files(s, script);
     if (rc || s->ended)
         return rc;
+    rc = shepherd_budget_begin(s);
+    if (rc)
+        return rc;
     if (s->facts.epoch == 0 || (s->step && s->afresh))
         shepherd_event(s, "started", "", "", NULL);
     if (fresh || (s->step && s->afresh))

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/history.h"
+
+#include "cmd/cmd.h"
+#include "cmd/target.h"
+#include "cmd/text.h"
+#include "cmd/verb.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define COLUMNS 9
+
+static void local(int64_t at, char out[32])
+{
+    time_t t = (time_t)at;
+    struct tm tm;
+
+    snprintf(out, 32, "-");
+    if (at > 0 && localtime_r(&t, &tm))
+        strftime(out, 32, "%Y-%m-%d %H:%M:%S", &tm);
+}
+
+/* "1-02:03:04", as Slurm writes times. */
+static void duration(int64_t s, char out[32])
+{
+    if (s >= 86400)
+        snprintf(out, 32, "%" PRId64 "-%02d:%02d:%02d", s / 86400, (int)(s / 3600 % 24),
+                 (int)(s / 60 % 60), (int)(s % 60));
+    else
+        snprintf(out, 32, "%d:%02d:%02d", (int)(s / 3600), (int)(s / 60 % 60), (int)(s % 60));
+}
+
+static int add_run(struct text_table *t, const struct history_run *r)
+{
+    char run[16], start[32], end[32], ran[32], lost[32], saved[24], last[32], began[64];
+    const char *const cells[COLUMNS] = {run, began, r->node, start, saved, last, end, ran, lost};
+
+    snprintf(run, sizeof run, "%u", r->epoch);
+    snprintf(began, sizeof began, "%s%s%s", r->began, r->generation[0] ? " " : "", r->generation);
+    local(r->start, start);
+    local(r->end, end);
+    local(r->last_saved, last);
+    if (r->failed)
+        snprintf(saved, sizeof saved, "%u, %u failed", r->saved, r->failed);
+    else
+        snprintf(saved, sizeof saved, "%u", r->saved);
+    duration(r->end - r->start, ran);
+    duration(r->lost, lost);
+    for (size_t i = 0; i < COLUMNS; i++)
+        if (text_table_add(t, cells[i]) < 0)
+            return -1;
+    return 0;
+}
+
+int history_print(uint32_t job, const struct history *h)
+{
+    static const char *const head[COLUMNS] = {"RUN",        "BEGAN", "NODE", "START", "CHECKPOINTS",
+                                              "LAST SAVED", "END",   "RAN",  "LOST"};
+    struct text_table *t = text_table_create(COLUMNS);
+    char ran[32], lost[32];
+    int rc = t ? 0 : -1;
+
+    for (size_t i = 0; i < COLUMNS && rc == 0; i++)
+        rc = text_table_add(t, head[i]);
+    for (size_t i = 0; i < h->n && rc == 0; i++)
+        rc = add_run(t, &h->runs[i]);
+    if (rc == 0)
+        text_table_print(t, 1u << 0 | 1u << 7 | 1u << 8, stdout);
+    text_table_destroy(t);
+    duration(history_ran(h, UINT32_MAX), ran);
+    duration(history_lost(h), lost);
+    printf("job %u: %zu run%s, %s in all, %s of it lost\n", job, h->n, h->n == 1 ? "" : "s", ran,
+           lost);
+    return rc;
+}
+
+json_t *history_json(const struct history *h)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < h->n; i++) {
+        const struct history_run *r = &h->runs[i];
+
+        json_array_append_new(
+            list, json_pack("{s:I, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "run",
+                            (json_int_t)r->epoch, "node", cmd_json_string(r->node), "began",
+                            r->began, "generation", r->generation, "start", (json_int_t)r->start,
+                            "end", (json_int_t)r->end, "last_saved", (json_int_t)r->last_saved,
+                            "checkpoints", (json_int_t)r->saved, "failed", (json_int_t)r->failed,
+                            "lost", (json_int_t)r->lost));
+    }
+    return list;
+}
+
+static int run_history(const struct cmd *c)
+{
+    struct target t = {.taskfd = -1};
+    struct history h = {0};
+    struct err err = {""};
+    int status = CMD_DONE;
+
+    if (cmd_is_root(c, "history", &err))
+        return cmd_fail(c, CMD_REFUSED, &err);
+    if (target_open(c, c->job, &t, &err) < 0 || event_each(t.taskfd, history_add, &h, &err) < 0) {
+        status = cmd_fail(c, CMD_FAILED, &err);
+    } else if (c->html) {
+        history_html(t.job.job, &h);
+    } else if (c->json) {
+        status = cmd_print_json(json_pack("{s:I, s:o, s:I, s:I}", "job", (json_int_t)t.job.job,
+                                          "runs", history_json(&h), "ran",
+                                          (json_int_t)history_ran(&h, UINT32_MAX), "lost",
+                                          (json_int_t)history_lost(&h))) < 0
+                     ? CMD_FAILED
+                     : CMD_DONE;
+    } else if (history_print(t.job.job, &h) < 0) {
+        status = CMD_FAILED;
+    }
+    history_free(&h);
+    target_close(&t);
+    return status;
+}
+
+const struct verb verb_history = {
+    .name = "history",
+    .args = "JOBID",
+    .summary = "tell its runs, checkpoints and the time lost",
+    .run = run_history,
+    .min_args = 1,
+    .max_args = 1,
+    .takes = VERB_HTML,
+    .help = "usage: scheckpoint history [--html | --json] [-d DIR] JOBID\n"
+            "\n"
+            "Tells a job's runs: what each began from and where, how often it was saved and when\n"
+            "last, how long it ran, and how much of that had to be done again. END is the last\n"
+            "that is known of a run.\n"
+            "\n"
+            "  --html   a page with a drawing, on standard output\n",
+};

@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# isolation: private
+# timeout: 240
+#
+# The runs of a job: scheckpoint history; max-runtime over all of them; intervals by measured cost.
+. "$(dirname "$0")/lib.sh"
+
+tb_up --nodes 2
+
+# Two runs, the second from a checkpoint that is not the last moment of the first.
+history() {
+    local job out
+    job=$(submit --checkpoint=interval=0 -- "$(job_script history.job "$PROGS/counter" "$HOME_DIR/history.stop")")
+    ok "history: starts" wait_step "$job" 3
+    ok "history: a checkpoint" checkpoint "$job"
+    ok "history: requeue" requeue "$job"
+    ok "history: restored" restored "$job"
+    ok "history: another checkpoint" checkpoint "$job"
+    out=$(run scheckpoint history --json "$job")
+    is "history: two runs" "$(jq -r '.runs | map(.began) | join(" ")' <<<"$out")" "started restored"
+    is "history: saved so often" "$(jq -r '.runs | map(.checkpoints) | join(" ")' <<<"$out")" "2 1"
+    is "history: nothing is lost" "$(jq .lost <<<"$out")" 0
+    like "history: as a table" "$(run scheckpoint history "$job")" '^ +1 +restored gen-0000-000002 +'
+    like "history: with its sums" "$(run scheckpoint history "$job")" "^job $job: 2 runs, 0:00:[0-9]+ in all, 0:00:00 of it lost"
+    run scheckpoint history --html "$job" >"$TEST_TMP/history.html"
+    ok "history: a page that is well formed" python3 -c '
+import html.parser, sys
+class P(html.parser.HTMLParser):
+    stack = []
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "rect"): self.stack.append(tag)
+    def handle_startendtag(self, tag, attrs): pass
+    def handle_endtag(self, tag): assert self.stack.pop() == tag, tag
+p = P(); p.feed(open(sys.argv[1]).read()); assert not p.stack, p.stack' "$TEST_TMP/history.html"
+    is "history: it draws three checkpoints" "$(grep -c '<title>checkpoint ' "$TEST_TMP/history.html")" 3
+    nok "history: it needs no other file" grep -qE '(src|href)=' "$TEST_TMP/history.html"
+    nok "history: root does not read it" run_root scheckpoint history -d "$SCRATCH" "$job"
+    is "history: --html belongs to it alone" "$(run scheckpoint list --html >/dev/null 2>&1; echo $?)" 2
+    touch "$HOME_DIR/history.stop"
+    ok "history: ends" wait_state "$job" COMPLETED
+}
+
+# Over all runs: saved and held when it is over, and held again when it is released.
+budget() {
+    local job
+    job=$(submit --checkpoint=interval=0,max-runtime=0:10 -- "$(job_script budget.job "$PROGS/counter" "$HOME_DIR/budget.stop")")
+    ok "budget: starts" wait_step "$job" 3
+    ok "budget: requeue" requeue "$job"
+    ok "budget: restored" restored "$job"
+    ok "budget: saved and held when it is over" wait_until 60 held "$job"
+    like "budget: told" "$(out "$job")" '^checkpoint: max-runtime is over: the job is saved and held'
+    ok "budget: in its comment" wait_until 20 commented "$job"
+    ok "budget: nothing runs" wait_until 30 no_process "$job"
+    run scontrol release "$job"
+    ok "budget: held again" wait_held_by_us "$job"
+    like "budget: because of max-runtime" "$(out "$job")" '^checkpoint: max-runtime: the job has run [0-9]+ s of the 10 s that it may.*held'
+    is "budget: started once" "$(out "$job" | grep -c '^start')" 1
+    run scancel "$job"
+}
+commented() { [[ $(show "$1") == *Comment=*max-runtime* ]]; }
+
+# The first by the rule for what is not measured is five minutes away: an asked-for one makes the next come sooner.
+automatic() {
+    local job
+    job=$(submit --checkpoint=overhead=50% -- "$(job_script auto.job "$PROGS/counter" "$HOME_DIR/auto.stop")")
+    ok "auto: starts" wait_step "$job" 3
+    ok "auto: a checkpoint" checkpoint "$job"
+    ok "auto: the interval follows from its cost" wait_until 30 noted "$job" 'interval 30 s, for a cost of [0-9]+ ms'
+    ok "auto: the next comes by the clock" wait_until 60 by_clock "$job"
+    touch "$HOME_DIR/auto.stop"
+    ok "auto: ends" wait_state "$job" COMPLETED
+    nok "auto: nonsense is refused" submit --checkpoint=overhead=90% -- "$HOME_DIR/auto.job"
+    nok "auto: and no time at all" submit --checkpoint=max-runtime=0 -- "$HOME_DIR/auto.job"
+}
+noted() { grep -qE "\"note\".*$2" "$(taskdir "$1")/events"; }
+by_clock() { grep -q '"checkpoint".*"interval"' "$(taskdir "$1")/events"; }
+
+together history budget automatic
+done_testing
