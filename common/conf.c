@@ -68,6 +68,7 @@ static const struct row rows[] = {
     ROW("MaxSiteSize", max_site_size, SIZE, 0, 0),
     ROW("MinFree", min_free, SIZE, 0, 0),
     ROW("ExpireDays", expire_days, COUNT, 0, 36500),
+    ROW("MaxDumps", max_dumps, COUNT, 0, FACTS_DUMPS_MAX),
     ROW("MaxRestarts", max_restarts, COUNT, 0, UINT32_MAX),
     ROW("BusyWait", busy_wait, COUNT, 0, 3600),
     ROW("BusyRetries", busy_retries, COUNT, 0, 1000),
@@ -79,13 +80,13 @@ static const struct row rows[] = {
     ROW("SnapshotTight", snapshot_tight, TIGHT, 0, 0),
 };
 #define NROWS (sizeof rows / sizeof rows[0])
-_Static_assert(NROWS <= 32, "one bit per row in state.seen");
+_Static_assert(NROWS <= 64, "one bit per row in state.seen");
 
 /* What the reader and the handler that inih calls have to know of each other. */
 struct state {
     FILE *file;
     struct conf *conf;
-    uint32_t seen;
+    uint64_t seen;
     unsigned line;
     unsigned bad_line; /* 0: none */
     char why[300];
@@ -105,6 +106,7 @@ void conf_defaults(struct conf *c)
     c->compress = COMPRESS_ZSTD;
     c->compress_level = 1;
     c->dump_timeout = c->restore_timeout = 3600;
+    c->max_dumps = 4;
     c->max_restarts = 20;
     c->expire_days = 14;
     c->busy_wait = c->busy_retries = 5;
@@ -323,9 +325,9 @@ static const struct row *row_of(const char *key)
     return NULL;
 }
 
-static uint32_t bit(const struct row *row)
+static uint64_t bit(const struct row *row)
 {
-    return 1u << (row - rows);
+    return UINT64_C(1) << (row - rows);
 }
 
 static int handler(void *user, const char *section, const char *name, const char *value)

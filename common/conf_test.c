@@ -178,6 +178,7 @@ static void empty_file_gives_the_defaults(void **state)
     assert_int_equal(c.keep, 2);
     assert_int_equal(c.compress, COMPRESS_ZSTD);
     assert_int_equal(c.compress_level, 1);
+    assert_int_equal(c.max_dumps, 4);
     assert_int_equal(c.max_restarts, 20);
     assert_int_equal(c.expire_days, 14);
     assert_true(c.max_user_size == 0 && c.max_site_size == 0 && c.min_free == 0);
@@ -213,6 +214,7 @@ static void every_key(void **state)
                   "FilesLimit=0\n"
                   "FilesOver=warn\n"
                   "Inputs=warn\n"
+                  "MaxDumps=9\n"
                   "MaxRestarts=0", /* and no newline at the end */
                   &c, &e);
 
@@ -239,6 +241,7 @@ static void every_key(void **state)
     assert_int_equal(c.max_site_size, UINT64_C(6) << 40);
     assert_int_equal(c.min_free, 7 << 20);
     assert_int_equal(c.expire_days, 30);
+    assert_int_equal(c.max_dumps, 9);
     assert_int_equal(c.max_restarts, 0);
     assert_true(c.files_limit == 0 && c.files_over == CHOICE_WARN && c.inputs == CHOICE_WARN);
 }

@@ -64,6 +64,7 @@ static const struct row rows[] = {
     ROW(max_user_size, NUM64, 0, INT64_MAX),
     ROW(max_site_size, NUM64, 0, INT64_MAX),
     ROW(min_free, NUM64, 0, INT64_MAX),
+    ROW(max_dumps, NUM32, 0, FACTS_DUMPS_MAX),
     ROW(max_restarts, NUM32, 0, UINT32_MAX),
     ROW(busy_wait, NUM32, 0, 3600),
     ROW(busy_retries, NUM32, 0, 1000),

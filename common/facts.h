@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #define FACTS_MAX_BYTES 16384
+#define FACTS_DUMPS_MAX 1024
 
 enum facts_isolation { ISOLATION_HOST = 0, ISOLATION_PRIVATE = 1 };
 enum facts_compress { COMPRESS_NONE = 0, COMPRESS_ZSTD = 1, COMPRESS_LZ4 = 2 };
@@ -61,6 +62,7 @@ struct facts {
     uint64_t max_user_size;       /* bytes of the user's generations in dir; 0: no limit */
     uint64_t max_site_size;       /* bytes in use on the filesystem of dir; 0: no limit */
     uint64_t min_free;            /* bytes that must stay free there; 0: no limit */
+    uint32_t max_dumps;           /* at once on this node; 0: no limit */
     uint32_t max_restarts;        /* 0: no limit */
     uint32_t
         busy_wait; /* seconds for processes that are about to end to give back a pid of the job's */

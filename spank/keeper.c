@@ -4,6 +4,7 @@
 #include "common/helper.h"
 #include "common/io.h"
 #include "common/runclock.h"
+#include "spank/slots.h"
 #include "spank/tree.h"
 
 #include <errno.h>
@@ -157,8 +158,12 @@ static void start(struct keeper *k, const struct proto_request *r, int fd)
         refuse(r, EINVAL, "the descriptor is not a pidfd");
     else if (!dump && k->root > 0)
         refuse(r, EINVAL, "a restored tree is running");
-    else if (keeper_run_start(&k->run, &k->facts, r, fd, &err) < 0)
+    else if (!slots_take(KEEPER_FD_SLOTS, k->facts.max_dumps))
+        refuse(r, EUSERS, "as many dumps and restores run on this node as may at once (MaxDumps)");
+    else if (keeper_run_start(&k->run, &k->facts, r, fd, &err) < 0) {
+        slots_give_back(KEEPER_FD_SLOTS);
         refuse(r, errno, err.text);
+    }
 }
 
 static void launch(struct keeper *k, const struct proto_request *r)
@@ -232,6 +237,7 @@ static void run_over(struct keeper *k, int status)
 
     keeper_run_kill(&k->run, SIGKILL); /* what is left of its group */
     keeper_run_finish(&k->run, status, &reply);
+    slots_give_back(KEEPER_FD_SLOTS);
     if (reply.verb == PROTO_RESTORE && reply.error == 0) {
         finish_restore(k, &reply);
         return;
@@ -373,7 +379,7 @@ int main(int argc, char **argv)
         puts("keeper (" PACKAGE_NAME ") " PACKAGE_VERSION);
         return 0;
     }
-    if (helper_sanitize(KEEPER_FD_SOCKET, &err) < 0 || set_up(&k, &err) < 0) {
+    if (helper_sanitize(KEEPER_FD_SLOTS, &err) < 0 || set_up(&k, &err) < 0) {
         dprintf(STDERR_FILENO, "checkpoint: keeper: %s\n", err.text);
         return 1;
     }

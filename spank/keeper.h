@@ -20,6 +20,7 @@
 
 #define KEEPER_FD_FACTS 3
 #define KEEPER_FD_SOCKET 4
+#define KEEPER_FD_SLOTS 5 /* slots.h; may be missing */
 
 struct keeper_run {
     pid_t pid; /* the helper, leader of its own process group; 0: none runs */

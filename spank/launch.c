@@ -6,6 +6,8 @@
 #include "spank/launch_env.h"
 #include "spank/nsroot.h"
 #include "spank/slurmconf.h"
+#include "spank/srun.h"
+#include "spank/state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +27,10 @@
 /* One task, one process: slurmstepd forks before it calls us. */
 static struct {
     bool prepared;
+    bool exec_multi; /* nothing of ours was put before the program yet */
     struct facts facts;
     struct nsroot ns;
-    int facts_fd;
+    int facts_fd, slots_fd;
     pid_t keeper;
     char note[512]; /* for the user, once the task's stderr is in place */
 } launch;
@@ -79,6 +82,9 @@ int launch_prepare(const struct conf *conf, const struct policy_task *task, stru
             f->isolation = ISOLATION_HOST;
         }
     }
+    launch.slots_fd = state_open_slots(conf->state_dir, err);
+    if (launch.slots_fd < 0)
+        slurm_error("checkpoint: no limit for dumps at once: %s", err->text);
     launch.facts_fd = facts_store(f, err);
     if (launch.facts_fd < 0 || set_bit(CAP_SET) < 0) {
         int saved = errno;
@@ -86,6 +92,7 @@ int launch_prepare(const struct conf *conf, const struct policy_task *task, stru
         err_prefix(err, "cannot hand the capability to the keeper");
         nsroot_destroy(&launch.ns);
         io_close(&launch.facts_fd);
+        io_close(&launch.slots_fd);
         errno = f->isolation == ISOLATION_PRIVATE ? ENOTRECOVERABLE : saved;
         return -1;
     }
@@ -93,13 +100,13 @@ int launch_prepare(const struct conf *conf, const struct policy_task *task, stru
     return 0;
 }
 
-static void keeper_exec(const char *path, int facts_fd, int sock)
+static void keeper_exec(const char *path, int facts_fd, int sock, int slots)
 {
     char *argv[] = {(char[]){"keeper"}, NULL};
     char *envp[] = {NULL};
-    int fds[] = {facts_fd, sock};
+    int fds[] = {facts_fd, sock, slots};
 
-    if (helper_fds_place(fds, 2, NULL) == 0)
+    if (helper_fds_place(fds, slots < 0 ? 2 : 3, NULL) == 0)
         execve(path, argv, envp);
     dprintf(STDERR_FILENO, "checkpoint: cannot start %s: %s\n", path, strerror(errno));
     launch_clear_bit();
@@ -120,7 +127,7 @@ static pid_t keeper_fork(int sock, int go[2])
         io_close(&go[1]);
         /* Not before /proc is mounted: the keeper looks at it. */
         if (read(go[0], &word, 1) == 1 && word == 1)
-            keeper_exec(path, launch.facts_fd, sock);
+            keeper_exec(path, launch.facts_fd, sock, launch.slots_fd);
         else
             launch_clear_bit();
         if (launch.facts.isolation == ISOLATION_PRIVATE)
@@ -132,7 +139,7 @@ static pid_t keeper_fork(int sock, int go[2])
 
 static int start(spank_t sp, int pair[2], int go[2], struct err *err)
 {
-    char program[PATH_MAX + 16], fds[32];
+    char program[PATH_MAX + 16], fds[32], multi[8];
     bool private = launch.facts.isolation == ISOLATION_PRIVATE;
     char ok = 1;
 
@@ -156,7 +163,9 @@ static int start(spank_t sp, int pair[2], int go[2], struct err *err)
         errno = EINVAL;
         return err_set(err, "cannot set %s", LAUNCH_ENV_FDS);
     }
-    if (slurmconf_replace_program(sp, program, LAUNCH_ENV_PROGRAM, err) < 0)
+    launch.exec_multi = !slurmconf_can_prepend() &&
+                        spank_getenv(sp, SRUN_MULTI_ENV, multi, sizeof multi) == ESPANK_SUCCESS;
+    if (!launch.exec_multi && slurmconf_replace_program(sp, program, LAUNCH_ENV_PROGRAM, err) < 0)
         return -1;
     if (write(go[1], &ok, 1) != 1)
         return err_sys(err, "cannot release the keeper");
@@ -189,6 +198,7 @@ int launch_start(spank_t sp, struct err *err)
     io_close(&go[0]);
     io_close(&go[1]); /* without the byte the first child stays a plain init, or ends */
     io_close(&pair[1]);
+    io_close(&launch.slots_fd);
     nsroot_destroy(&launch.ns);
     if (rc < 0) {
         io_close(&pair[0]);
@@ -200,6 +210,20 @@ int launch_start(spank_t sp, struct err *err)
     }
     errno = saved;
     return rc;
+}
+
+void launch_finish(spank_t sp)
+{
+    char program[PATH_MAX + 16];
+    struct err err = {{0}};
+
+    if (!launch.exec_multi)
+        return;
+    snprintf(program, sizeof program, "%s/shepherd", launch.facts.helper_dir);
+    slurmconf_exec_multi(sp, program, LAUNCH_ENV_PROGRAM, &err);
+    /* The keeper waits for a shepherd, and under private isolation nothing can run without it. */
+    dprintf(STDERR_FILENO, "checkpoint: the task cannot be started: %s\n", err.text);
+    _exit(1);
 }
 
 int launch_hold(spank_t sp, const struct conf *conf, const struct policy_task *task,

@@ -25,6 +25,10 @@ int launch_prepare(const struct conf *conf, const struct policy_task *task, stru
 /* Continue a launch_prepare() that succeeded; same results. */
 int launch_start(spank_t sp, struct err *err);
 
+/* The last of task_init, after launch_start succeeded and the bit is cleared.  It does not return when the task's
+ * program cannot be replaced where it is (srun --multi-prog, Slurm before 23.02.5). */
+void launch_finish(spank_t sp);
+
 /* In task_init, for a job that was requeued and cannot be restored on this node (`why`): have the
  * shepherd, an ordinary process, look whether there are checkpoints, and hold the job if so,
  * instead of letting it start over.  -1: that cannot be arranged. */

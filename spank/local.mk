@@ -11,7 +11,7 @@ checkpoint_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 checkpoint_la_LIBADD = libhelper.la $(CAP_LIBS) -ldl
 
 helper_PROGRAMS += keeper shepherd ckpt-init step-claim
-keeper_SOURCES = spank/keeper.c spank/keeper.h spank/keeper_run.c spank/tree.c spank/tree.h
+keeper_SOURCES = spank/keeper.c spank/keeper.h spank/keeper_run.c spank/slots.c spank/slots.h spank/tree.c spank/tree.h
 keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 
 shepherd_SOURCES = \
@@ -42,6 +42,16 @@ spank_interval_test_LDADD = libimage.la libcommon.la $(CMOCKA_LIBS) -lm
 spank_elsewhere_test_SOURCES = spank/elsewhere_test.c spank/elsewhere.c
 spank_elsewhere_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 spank_elsewhere_test_LDADD = libcommon.la $(CMOCKA_LIBS)
+check_PROGRAMS += spank/relay_test spank/slots_test spank/steps_test
+spank_relay_test_SOURCES = spank/relay_test.c spank/relay.c
+spank_relay_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+spank_relay_test_LDADD = libcommon.la $(CMOCKA_LIBS)
+spank_slots_test_SOURCES = spank/slots_test.c spank/slots.c
+spank_slots_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+spank_slots_test_LDADD = $(CMOCKA_LIBS)
+spank_steps_test_SOURCES = spank/steps_test.c spank/steps.c spank/steps_task.c
+spank_steps_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+spank_steps_test_LDADD = libunit.la libimage.la libcommon.la $(CMOCKA_LIBS)
 spank_topo_test_SOURCES = spank/topo_test.c spank/topo.c
 spank_topo_test_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS) $(CMOCKA_CFLAGS)
 spank_topo_test_LDADD = libimage.la libcommon.la $(HWLOC_LIBS) $(CMOCKA_LIBS)

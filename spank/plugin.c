@@ -464,5 +464,7 @@ int slurm_spank_task_init(spank_t sp, int ac, char **av)
     launch_clear_bit();
     if (launch_failed)
         run_without(sp, conf_path(ac, av));
+    else
+        launch_finish(sp);
     return ESPANK_SUCCESS;
 }

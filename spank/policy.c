@@ -183,6 +183,7 @@ static int site_part(const struct conf *conf, struct facts *f, struct err *err)
     f->max_user_size = conf->max_user_size;
     f->max_site_size = conf->max_site_size;
     f->min_free = conf->min_free;
+    f->max_dumps = conf->max_dumps;
     f->max_restarts = conf->max_restarts;
     f->busy_wait = conf->busy_wait;
     f->busy_retries = conf->busy_retries;

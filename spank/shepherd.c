@@ -142,6 +142,20 @@ static bool waits_for_enable(const struct shepherd *s)
     return s->final != FINAL_NONE && s->disabled > 0 && !s->dumping;
 }
 
+static int timeout_ms(const struct shepherd *s)
+{
+    int64_t left;
+
+    if (s->retry_ms) {
+        left = s->retry_ms - shepherd_now_ms();
+        return left > RUNCLOCK_TICK_MS ? RUNCLOCK_TICK_MS : left > 0 ? (int)left : 0;
+    }
+    return s->stopping           ? STOPPING_MS
+           : waits_for_enable(s) ? LOOK_MS
+           : s->due_ms           ? RUNCLOCK_TICK_MS
+                                 : -1;
+}
+
 static void loop(struct shepherd *s)
 {
     shepherd_timer_arm(s);
@@ -155,17 +169,15 @@ static void loop(struct shepherd *s)
                                            {.fd = s->limit_timer, .events = POLLIN}};
 
         relay_pollfds(&s->relay, p + 4);
-        int n = poll(p, 4 + RELAY_NFDS,
-                     s->stopping           ? STOPPING_MS
-                     : waits_for_enable(s) ? LOOK_MS
-                     : s->due_ms           ? RUNCLOCK_TICK_MS
-                                           : -1);
+        int n = poll(p, 4 + RELAY_NFDS, timeout_ms(s));
 
         if (n < 0 && errno != EINTR)
             break;
         runclock_ms(); /* its tick */
         relay_pump(&s->relay);
-        if (s->stopping)
+        if (s->retry_ms && shepherd_now_ms() >= s->retry_ms)
+            shepherd_dump_again(s);
+        else if (s->stopping)
             shepherd_script_stopping(s);
         else if (n == 0 && waits_for_enable(s))
             shepherd_requests(s);
@@ -241,6 +253,8 @@ static void take_program(struct shepherd *s)
         s->argc--;
     }
     unsetenv(LAUNCH_ENV_PROGRAM);
+    unsetenv(SRUN_KEY_ENV);
+    unsetenv(SRUN_MULTI_ENV);
 }
 
 static int block_signals(struct shepherd *s, struct err *err)

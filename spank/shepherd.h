@@ -89,6 +89,9 @@ struct shepherd {
     int64_t give_up_ms; /* ... by then the steps must have ended (CLOCK_MONOTONIC) */
 
     bool dumping; /* a dump was asked for and not yet answered */
+    unsigned retries;
+    int64_t
+        retry_ms; /* ... it waits for one of the node's others to end, and is tried again then (CLOCK_MONOTONIC); 0: no */
     uint32_t dump_id;
     char dump_reason[24];
     bool dump_stop;
@@ -149,9 +152,12 @@ int shepherd_receive(struct shepherd *s, struct proto_reply *reply, int *fd);
 /* --- shepherd_dump.c */
 void shepherd_dump(struct shepherd *s, const char *reason, bool stop);
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r);
+/* s->retry_ms is over. */
+void shepherd_dump_again(struct shepherd *s);
 void shepherd_interval(struct shepherd *s); /* the timer has expired */
 void shepherd_timer_arm(struct shepherd *s);
 int64_t shepherd_now_s(void); /* CLOCK_MONOTONIC */
+int64_t shepherd_now_ms(void);
 
 /* --- shepherd_final.c */
 void shepherd_terminate(struct shepherd *s); /* SIGTERM */

@@ -20,6 +20,11 @@
 #define MARKED                                                                                     \
     "srun runs in the script: its tasks are checkpointed, and it will be started once more"
 
+int64_t shepherd_now_ms(void)
+{
+    return runclock_ms();
+}
+
 int64_t shepherd_now_s(void)
 {
     struct timespec t;
@@ -134,11 +139,48 @@ static void go_on(struct shepherd *s, bool failed_dump)
     }
 }
 
+/* Many may wait: each asks more and more seldom, and none at the same moment as another. */
+static void wait_for_others(struct shepherd *s)
+{
+    uint32_t random = 0;
+    int64_t most = INT64_C(200) << (s->retries < 4 ? s->retries : 4);
+
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
+        random = 0;
+    s->retries++;
+    s->retry_ms = shepherd_now_ms() + most / 2 + random % most;
+}
+
+/* All is ready; only the keeper is asked once more. */
+void shepherd_dump_again(struct shepherd *s)
+{
+    struct proto_reply failed;
+    struct proto_request r;
+    struct err err = {{0}};
+
+    s->retry_ms = 0;
+    shepherd_request_init(s, &r, PROTO_DUMP, s->dump_reason);
+    if (s->dump_stop)
+        r.flags |= PROTO_F_STOP;
+    s->dump_id = r.id;
+    if (shepherd_send(s, &r, s->rootfd, &err) == 0)
+        return;
+    proto_reply_init(&failed, &r);
+    proto_reply_fail(&failed, errno, "%s", err.text);
+    shepherd_dump_done(s, &failed);
+}
+
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
 {
     struct proto_reply saved;
     bool stopped = s->dump_stop, marked = r->error == 0 && !r->generation[0];
 
+    if (r->error == EUSERS) {
+        wait_for_others(s);
+        return;
+    }
+    s->retry_ms = 0;
+    s->retries = 0;
     if (shepherd_find_saved(s, r, &saved))
         r = &saved;
     s->dumping = false;

@@ -176,6 +176,20 @@ static void terminate_again(struct shepherd *s, enum slurmjob_state state)
         shepherd_final_failed(s);
 }
 
+/* At the beginning of a preemption's grace time Slurm sends SIGTERM to the steps, and not to the batch script, which
+ * would go on to its next command if they ended.  So it is a warning: the end comes with the requeue. */
+static bool only_warned(struct shepherd *s, enum slurmjob_state state)
+{
+    struct slurmjob job;
+
+    if (!s->step || !s->script || state != SLURMJOB_RUNNING ||
+        shepherd_slurm_load(s, 2000, &job) < 0 || !job.preempted)
+        return false;
+    if (!s->dumping && s->disabled == 0)
+        shepherd_dump(s, "preempt", false);
+    return true;
+}
+
 /* SIGTERM is all that Slurm says; slurmctld knows why. */
 void shepherd_terminate(struct shepherd *s)
 {
@@ -185,6 +199,8 @@ void shepherd_terminate(struct shepherd *s)
         terminate_again(s, state);
         return;
     }
+    if (only_warned(s, state))
+        return;
     switch (state) {
     case SLURMJOB_RUNNING: /* the user's own scancel --signal=TERM */
     case SLURMJOB_CANCELLED:

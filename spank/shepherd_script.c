@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 /* CRIU cannot dump its connections to slurmctld and slurmstepd. */
@@ -27,11 +26,6 @@ void shepherd_task_path(const struct shepherd *s, const char *name, char path[2 
 
     snprintf(path, 2 * PATH_MAX, "%s/%s.%u.%s/%s%s%s", f->dir, f->cluster, f->job, f->nonce,
              f->task, *name ? "/" : "", name);
-}
-
-static int64_t now_ms(void)
-{
-    return runclock_ms();
 }
 
 /* In a private pid namespace nothing else of that name can be; the shepherd does not know the root's number there. */
@@ -359,7 +353,7 @@ bool shepherd_script_stop(struct shepherd *s)
             return false;
         }
     }
-    s->give_up_ms = now_ms() + limit_ms;
+    s->give_up_ms = shepherd_now_ms() + limit_ms;
     return true;
 }
 
@@ -367,7 +361,7 @@ void shepherd_script_stopping(struct shepherd *s)
 {
     struct proto_reply none;
 
-    if (shepherd_script_busy(s) && now_ms() < s->give_up_ms)
+    if (shepherd_script_busy(s) && shepherd_now_ms() < s->give_up_ms)
         return;
     s->stopping = false;
     no_generation(s, &none);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -220,6 +221,18 @@ static bool output_alone(struct shepherd *s)
     return clerk_run(load_alone, &s->facts, &alone, sizeof alone, 10000, NULL) == 0 && alone;
 }
 
+/* Half a second, more or less.  True: the job is being ended meanwhile. */
+static bool wait_for_turn(struct shepherd *s)
+{
+    struct pollfd p = {.fd = s->signals, .events = POLLIN};
+    uint32_t random = 0;
+
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
+        random = 0;
+    (void)poll(&p, 1, 250 + (int)(random % 500));
+    return terminated(s);
+}
+
 /* 0: restored. > 0: exit status. -1: there is nothing to restore from.  flags: PROTO_F_SOURCE or 0. */
 static int restore(struct shepherd *s, uint32_t flags)
 {
@@ -252,6 +265,12 @@ static int restore(struct shepherd *s, uint32_t flags)
             if (errno == EINTR)
                 return 128 + SIGTERM;
             return hold(s, err.text);
+        }
+        if (reply.error == EUSERS) { /* its turn comes */
+            io_close(&fd);
+            if (wait_for_turn(s))
+                return 128 + SIGTERM;
+            continue;
         }
         if (reply.error == 0) {
             s->rootfd = fd;

@@ -4,8 +4,10 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <slurm/slurm.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int slurmconf_proctrack(char *out, size_t size, struct err *err)
 {
@@ -106,4 +108,36 @@ int slurmconf_replace_program(spank_t sp, const char *program, const char *origi
     }
     argv[0] = copy; /* the process is about to exec: nobody frees either string */
     return 0;
+}
+
+bool slurmconf_can_prepend(void)
+{
+    return dlsym(RTLD_DEFAULT, "spank_prepend_task_argv") != NULL;
+}
+
+/* slurmstepd's own; its configuration is the second of the step's arguments (22.05, multi_prog.c). */
+typedef int (*get_argv_fn)(char *config, char **env, int rank, uint32_t *argc, char ***argv,
+                           int global_argc, char **global_argv);
+
+int slurmconf_exec_multi(spank_t sp, const char *program, const char *original, struct err *err)
+{
+    get_argv_fn get_argv = (get_argv_fn)dlsym(RTLD_DEFAULT, "multi_prog_get_argv");
+    char **step_argv = NULL, **env = NULL, **argv = NULL;
+    uint32_t rank = 0, argc = 0;
+    int step_argc = 0;
+
+    errno = ENOTSUP;
+    if (!get_argv || spank_get_item(sp, S_JOB_ARGV, &step_argc, &step_argv) != ESPANK_SUCCESS ||
+        step_argc < 2 || spank_get_item(sp, S_TASK_GLOBAL_ID, &rank) != ESPANK_SUCCESS ||
+        spank_get_item(sp, S_JOB_ENV, &env) != ESPANK_SUCCESS)
+        return err_set(err, "the program of this task of srun --multi-prog cannot be found out");
+    if (get_argv(step_argv[1], env, (int)rank, &argc, &argv, step_argc, step_argv) != 0 ||
+        argc < 1 || !argv[0])
+        return err_set(err, "srun --multi-prog: no program for task %u", rank);
+    if (spank_setenv(sp, original, argv[0], 1) != ESPANK_SUCCESS ||
+        spank_get_item(sp, S_JOB_ENV, &env) != ESPANK_SUCCESS)
+        return err_set(err, "cannot set %s in the task's environment", original);
+    argv[0] = (char *)(uintptr_t)program;
+    execve(program, argv, env);
+    return err_sys(err, "%s", program);
 }

@@ -38,4 +38,10 @@ const char *slurmconf_job_unended(uint32_t job);
 int slurmconf_replace_program(spank_t sp, const char *program, const char *original,
                               struct err *err);
 
+/* For srun --multi-prog under a Slurm without spank_prepend_task_argv(): there the program is not where
+ * slurmconf_replace_program can change it.  At the end of task_init, exec `program` itself with the task's own program
+ * and arguments; TaskProlog and the submit host's limits are left out then.  Returns only when that cannot be done. */
+int slurmconf_exec_multi(spank_t sp, const char *program, const char *original, struct err *err);
+bool slurmconf_can_prepend(void);
+
 #endif

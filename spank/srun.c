@@ -37,23 +37,28 @@ static char *arguments(size_t *len)
 
 /* srun's own arguments end with "--" or the program; which that is cannot be told without srun's table of options, so
  * the search ends at the first that is a path.  What slips through is found by the task's shepherd. */
-int srun_possible(struct err *err)
+static bool has_option(const char *option)
 {
-    size_t len = 0;
+    size_t len = 0, n = strlen(option);
     char *text = arguments(&len);
-    bool pty = false;
+    bool found = false;
 
-    for (size_t i = text ? strlen(text) + 1 : 0; text && i < len && !pty;
+    for (size_t i = text ? strlen(text) + 1 : 0; text && i < len && !found;
          i += strlen(text + i) + 1) {
         if (strcmp(text + i, "--") == 0 || text[i] == '/' || text[i] == '.')
             break;
-        pty = strcmp(text + i, "--pty") == 0 || strncmp(text + i, "--pty=", 6) == 0;
+        found = strncmp(text + i, option, n) == 0 && (!text[i + n] || text[i + n] == '=');
     }
     free(text);
+    return found;
+}
+
+int srun_possible(struct err *err)
+{
     errno = ENOTSUP;
-    return pty ? err_set(err, "srun --pty cannot be checkpointed: its terminal belongs to srun; "
-                              "leave out --pty, or --checkpoint")
-               : 0;
+    return has_option("--pty") ? err_set(err, "srun --pty cannot be checkpointed: its terminal "
+                                              "belongs to srun; leave out --pty, or --checkpoint")
+                               : 0;
 }
 
 /* FNV-1a: tells commands apart, and is not meant to withstand anybody but chance. */
@@ -84,10 +89,14 @@ char *srun_command(char word[17])
 
 void srun_export(const char *key)
 {
-    if (key)
-        setenv(SRUN_KEY_ENV, key, 1);
-    else
+    unsetenv(SRUN_MULTI_ENV);
+    if (!key) {
         unsetenv(SRUN_KEY_ENV);
+        return;
+    }
+    setenv(SRUN_KEY_ENV, key, 1);
+    if (has_option("--multi-prog"))
+        setenv(SRUN_MULTI_ENV, "1", 1);
 }
 
 static int run_helper(char *const argv[], char *line, size_t size, struct err *err)

@@ -38,6 +38,9 @@ enum srun_verdict {
 int srun_claim(const struct conf *conf, const char *dir, const char *name,
                enum srun_verdict *verdict, char key[64], int *code, struct err *err);
 
+/* "1" for srun --multi-prog, where each task has a program of its own (slurmconf.h). */
+#define SRUN_MULTI_ENV "SLURM_CHECKPOINT_MULTI"
+
 /* Put the key in the step's environment, or (NULL) take out what an outer step has left there. */
 void srun_export(const char *key);
 

@@ -120,6 +120,19 @@ int state_load(const char *dir, uint32_t job, const char *node, struct state *s,
     return rc;
 }
 
+int state_open_slots(const char *dir, struct err *err)
+{
+    int dirfd = open_dir(dir, true, err), fd;
+
+    if (dirfd < 0)
+        return -1;
+    fd = openat(dirfd, "dumps", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        err_sys(err, "%s/dumps", dir);
+    io_close(&dirfd);
+    return fd;
+}
+
 static void remove_old(int dirfd)
 {
     DIR *d = fdopendir(fcntl(dirfd, F_DUPFD_CLOEXEC, 3));

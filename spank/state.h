@@ -36,6 +36,9 @@ int state_store(const char *dir, const struct state *s, struct err *err);
  * the least that can have happened. */
 int state_load(const char *dir, uint32_t job, const char *node, struct state *s, struct err *err);
 
+/* A file whose bytes are locked by those keepers of this node that run a dump (slots.h).  Nobody but root can open it. */
+int state_open_slots(const char *dir, struct err *err);
+
 /* Epilog: close the job's record; closed ones are removed after STATE_CLOSED_S. */
 #define STATE_CLOSED_S 3600
 int state_close(const char *dir, uint32_t job, const char *node, struct err *err);

@@ -108,5 +108,5 @@ echo \"srun ended with \$?\"")")
 }
 
 tb_up --nodes 2
-together labels files input piped
+together labels files input piped multi_prog
 done_testing

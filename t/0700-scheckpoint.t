@@ -100,7 +100,7 @@ verdicts() {
     job=$(play 0 "done")
     ok "a job starts" ready "$job"
     said=$(sc create "$job")
-    like "create prints the verdict" "$said" "^job $job: gen-0000-000001: paused 45 ms, 1.0.0 GiB .* 12 MiB .* 2.3 s in all$"
+    like "create prints the verdict" "$said" "^job $job: gen-0000-000001: paused 45 ms, 1.0 GiB .* 12 MiB .* 2.3 s in all$"
     like "and ends with 0" "$said" '^status 0$'
     unlike "a quick one shows no progress" "$said" 'making'
     said=$(run scheckpoint --json create "$job" 2>&1)
