@@ -135,7 +135,7 @@ static int load(struct look *look, char text[512])
 
 static void refused(const char *why)
 {
-    struct look look = {NULL, 12345};
+    struct look look = {NULL, 12345, {NULL, 0}};
     char text[512];
 
     assert_int_equal(load(&look, text), EBADMSG);
