@@ -251,7 +251,7 @@ int job_ring_step(const struct job *job, uint32_t step, struct err *err)
 
     start();
     snprintf(name, sizeof name, "%u.%u", job->id, step);
-    if (slurm_signal_job_step(job->id, step, SIGURG) == SLURM_SUCCESS)
+    if (slurmapi_signal_step(job->id, step, SIGURG) == SLURM_SUCCESS)
         return 0;
     return job_fail(name, "signal", err);
 }

@@ -35,6 +35,21 @@ static inline int slurmapi_requeue(uint32_t job_id, uint32_t flags)
     return slurm_requeue(SLURMAPI_JOB(job_id), flags);
 }
 
+/* slurm_signal_job_step(): 0, or an error with slurmapi_errno() */
+static inline int slurmapi_signal_step(uint32_t job_id, uint32_t step_id, uint16_t signal)
+{
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(26, 5, 0)
+    slurm_step_id_t step = {.job_id = job_id, .step_id = step_id, .step_het_comp = NO_VAL};
+
+    return slurm_signal_job_step(&step, signal);
+#else
+    return slurm_signal_job_step(job_id, step_id, signal);
+#endif
+}
+
+/* A list of hosts: the type is a pointer in some releases and what it points to in others. */
+typedef __typeof__(slurm_hostlist_create(NULL)) slurmapi_hostlist;
+
 /* Makes a description for slurm_update_job() that names a job. (By job_id_str, the last task of an array would name the
  * whole of it.) */
 static inline void slurmapi_init_update(job_desc_msg_t *desc, uint32_t job_id)

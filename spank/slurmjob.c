@@ -155,8 +155,7 @@ int slurmjob_delay(uint32_t job, int64_t when, struct err *err)
     job_desc_msg_t desc;
 
     slurm_init(NULL);
-    slurm_init_job_desc_msg(&desc);
-    desc.job_id = job;
+    slurmapi_init_update(&desc, job);
     desc.begin_time = (time_t)when;
     if (slurm_update_job(&desc) != SLURM_SUCCESS)
         return fail("cannot delay", job, err);
@@ -166,7 +165,7 @@ int slurmjob_delay(uint32_t job, int64_t when, struct err *err)
 int slurmjob_ring_steps(uint32_t job, struct err *err)
 {
     slurm_init(NULL);
-    if (slurm_signal_job(job, SIGURG) != SLURM_SUCCESS)
+    if (slurm_signal_job(SLURMAPI_JOB(job), SIGURG) != SLURM_SUCCESS)
         return fail("cannot signal the steps of", job, err);
     return 0;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/slurmapi.h"
 #include "spank/slurmjob.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@
 
 static int fail(const char *what, uint32_t job, struct err *err)
 {
-    err_set(err, "%s job %u: %s", what, job, slurm_strerror(slurm_get_errno()));
+    err_set(err, "%s job %u: %s", what, job, slurm_strerror(slurmapi_errno()));
     errno = EIO;
     return -1;
 }
@@ -26,7 +27,7 @@ static int load(uint32_t job, struct where *w)
     job_info_msg_t *msg = NULL;
 
     memset(w, 0, sizeof *w);
-    if (slurm_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
+    if (slurmapi_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
         return -1;
     for (uint32_t i = 0; i < msg->record_count; i++) {
         const slurm_job_info_t *j = &msg->job_array[i];
@@ -67,21 +68,20 @@ static uint32_t nodes_of(const char *partitions)
 /* Adds node to the list; false when that would leave the job none. */
 static bool exclude(struct where *w, const char *node)
 {
-    hostlist_t list = slurm_hostlist_create(w->excluded);
+    slurmapi_hostlist list = slurm_hostlist_create(w->excluded);
     uint32_t all = nodes_of(w->partition);
     bool some = false;
-    char *text;
+    char text[sizeof w->excluded];
 
     if (!list)
         return false;
     if (slurm_hostlist_find(list, node) < 0)
         slurm_hostlist_push_host(list, node);
-    text = slurm_hostlist_ranged_string_malloc(list);
-    if (text && (uint32_t)slurm_hostlist_count(list) < all && strlen(text) < sizeof w->excluded) {
+    if (slurm_hostlist_ranged_string(list, sizeof text, text) >= 0 &&
+        (uint32_t)slurm_hostlist_count(list) < all) {
         memcpy(w->excluded, text, strlen(text) + 1);
         some = true;
     }
-    free(text);
     slurm_hostlist_destroy(list);
     return some;
 }
@@ -102,8 +102,7 @@ int slurmjob_elsewhere(uint32_t job, const char *node, uint32_t delay_s, const c
         return -1;
     /* Only what is pending can be sent elsewhere.  Slurm starts a requeued job no earlier than after
      * cred_expire, so that this comes in time. */
-    slurm_init_job_desc_msg(&desc);
-    desc.job_id = job;
+    slurmapi_init_update(&desc, job);
     desc.begin_time = time(NULL) + (time_t)delay_s;
     if (*excluded)
         desc.exc_nodes = w.excluded;

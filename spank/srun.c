@@ -43,8 +43,9 @@ static bool has_option(const char *option)
     char *text = arguments(&len);
     bool found = false;
 
-    for (size_t i = text ? strlen(text) + 1 : 0; text && i < len && !found;
-         i += strlen(text + i) + 1) {
+    if (!text)
+        return false;
+    for (size_t i = strlen(text) + 1; i < len && !found; i += strlen(text + i) + 1) {
         if (strcmp(text + i, "--") == 0 || text[i] == '/' || text[i] == '.')
             break;
         found = strncmp(text + i, option, n) == 0 && (!text[i + n] || text[i + n] == '=');
