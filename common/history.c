@@ -46,7 +46,7 @@ static struct history_run *add_run(struct history *h, const struct event *e, int
 
     if (h->n == HISTORY_RUNS_MAX)
         return NULL;
-    if ((h->n & (h->n - 1)) == 0) { /* room doubles at each power of two */
+    if (!h->runs || (h->n & (h->n - 1)) == 0) { /* room doubles at each power of two */
         r = realloc(h->runs, (h->n ? 2 * h->n : 1) * sizeof *r);
         if (!r)
             return NULL;

@@ -285,10 +285,12 @@ static void drop_doubles(struct filelist *l)
 
         if (l->v[i].role == FILE_CUT || l->v[i].role == FILE_LOG || l->v[i].role == FILE_LEFT)
             for (size_t k = 0; k < l->n && !copied; k++)
-                copied = l->v[k].role == FILE_COPY && !strcmp(l->v[k].path, l->v[i].path);
+                copied = l->v[k].path && l->v[k].role == FILE_COPY &&
+                         !strcmp(l->v[k].path, l->v[i].path);
         if (copied) {
             free(l->v[i].path);
             free(l->v[i].target);
+            l->v[i].path = l->v[i].target = NULL; /* looked at again until the end */
         } else {
             l->v[kept++] = l->v[i];
         }
