@@ -276,23 +276,28 @@ static int note_inputs(struct files *fs, struct err *err)
 }
 
 /* A path may have been noted as open and then been copied because the user named it. */
+static bool is_double(const struct filelist *l, size_t i)
+{
+    if (l->v[i].role == FILE_CUT || l->v[i].role == FILE_LOG || l->v[i].role == FILE_LEFT)
+        for (size_t k = 0; k < l->n; k++)
+            if (l->v[k].role == FILE_COPY && strcmp(l->v[k].path, l->v[i].path) == 0)
+                return true;
+    return false;
+}
+
 static void drop_doubles(struct filelist *l)
 {
     size_t kept = 0;
 
+    for (size_t i = 0; i < l->n; i++)
+        if (is_double(l, i))
+            l->v[i].path[0] = '\0';
     for (size_t i = 0; i < l->n; i++) {
-        bool copied = false;
-
-        if (l->v[i].role == FILE_CUT || l->v[i].role == FILE_LOG || l->v[i].role == FILE_LEFT)
-            for (size_t k = 0; k < l->n && !copied; k++)
-                copied = l->v[k].path && l->v[k].role == FILE_COPY &&
-                         !strcmp(l->v[k].path, l->v[i].path);
-        if (copied) {
+        if (l->v[i].path[0]) {
+            l->v[kept++] = l->v[i];
+        } else {
             free(l->v[i].path);
             free(l->v[i].target);
-            l->v[i].path = l->v[i].target = NULL; /* looked at again until the end */
-        } else {
-            l->v[kept++] = l->v[i];
         }
     }
     l->n = kept;

@@ -72,7 +72,7 @@ swapped() {
     setpriv --reuid ckptest --regid ckptest --init-groups sh -c 'exec 9<>"$0"; exec sleep 1000' "$file" &
     holder=$!
     sleep 0.3
-    refused "$job" "open elsewhere" "another process has it open for writing"
+    refused "$job" "row 37: open elsewhere" "another process has it open for writing"
     kill "$holder"
     wait "$holder" 2>/dev/null
     well swapped "$job" "$HOME_DIR/swapped.stop"
