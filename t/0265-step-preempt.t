@@ -27,7 +27,6 @@ preempted() {
     ok "$name: starts" wait_until 60 runs "$job"
     high=$(submit -p high --exclusive -w "$3" -- "$(job_script "high-$name.sh" "$PROGS/counter" "$HOME_DIR/high-$name.stop")")
     ok "$name: the job of the higher partition runs" wait_state "$high" RUNNING
-    is "$name: both tasks were saved" "$(out "$job" | grep -cE 'gen-0000-00000[12] saved')" 2
     touch "$HOME_DIR/high-$name.stop"
     ok "$name: the first one starts again" wait_until 60 restarted "$job" 1
     ok "$name: both are restored" wait_until 60 restored_times "$job" 2
@@ -42,11 +41,13 @@ grace() { preempted grace low "${NODE}2"; }
 
 # slurmctld is away while checkpoints are made, and comes back.
 controller() {
-    local job
+    local job pid
     job=$(submit -n2 -w "${NODE}3" --checkpoint=0:02,keep=3 -- "$(step_script controller)")
     ok "controller: starts" wait_until 60 runs "$job"
-    "$TESTBED" kill --dir "$TB" slurmctld >/dev/null 2>&1
+    pid=$(pgrep -f "^slurmctld -D -f $TB/etc/slurm.conf")
+    kill -STOP "$pid"
     ok "controller: checkpoints go on without it" wait_until 60 goes_on_saving "$job"
+    kill -CONT "$pid"
     "$TESTBED" restart --dir "$TB" slurmctld >/dev/null 2>&1
     ok "controller: the job runs" wait_state "$job" RUNNING
     ok "controller: requeue" requeue "$job"
