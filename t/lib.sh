@@ -321,11 +321,19 @@ ours() {
 tree() {
     local pid
     for pid in $(job_pids "$1"); do cat "/proc/$pid/task"/*/status; done 2>/dev/null | awk -v with="${2:-}" '
+        # The shell has sorted them as words, by their numbers outside.
+        function insert(list, new,    n, i, v, out) {
+            n = split(list, v, " ")
+            for (i = 1; i <= n && v[i] + 0 < new + 0; i++) out = out " " v[i]
+            out = out " " new
+            for (; i <= n; i++) out = out " " v[i]
+            return out
+        }
         $1 == "Name:" { name = $2 }
         $1 == "Tgid:" { tgid = $2 }
         $1 == "Pid:" { pid = $2 }
         $1 == "PPid:" && pid == tgid { comm[pid] = name; parent[pid] = $2 }
-        $1 == "NSpid:" { tid = $NF; if (pid == tgid) own[pid] = tid; tids[tgid] = tids[tgid] " " tid }
+        $1 == "NSpid:" { tid = $NF; if (pid == tgid) own[pid] = tid; tids[tgid] = insert(tids[tgid], tid) }
         $1 == "NSpgid:" && pid == tgid { pgid[pid] = $NF }
         $1 == "NSsid:" && pid == tgid { sid[pid] = $NF }
         END {
