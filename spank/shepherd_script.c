@@ -115,6 +115,18 @@ struct rewind_work {
     const char *before;
 };
 
+/* The base directory was there when the job started: one that is missing is a filesystem that is not mounted, in whose
+ * place nothing must be made. */
+static int open_steps(const struct facts *f, struct err *err)
+{
+    int base = gendir_open_base(f->dir, f->uid, false, err);
+
+    if (base < 0)
+        return -1;
+    io_close(&base);
+    return steps_open(f, true, err);
+}
+
 static int rewind_steps(void *arg, void *result, struct err *err)
 {
     const struct rewind_work *w = arg;
@@ -131,7 +143,7 @@ static int rewind_steps(void *arg, void *result, struct err *err)
         errno = found < 0 ? errno : ENOENT;
         return -1;
     }
-    fd = steps_open(w->facts, true, err);
+    fd = open_steps(w->facts, err);
     if (fd < 0)
         return -1;
     rc = steps_rewind(fd, id, err);
@@ -164,7 +176,7 @@ static int prepare(void *arg, void *result, struct err *err)
     const struct shepherd *s = ((const struct prepare_work *)arg)->s;
     bool *busy = result;
     struct gendir_id id;
-    int fd = steps_open(&s->facts, true, err), found, rc;
+    int fd = open_steps(&s->facts, err), found, rc;
 
     if (fd < 0)
         return -1;

@@ -63,7 +63,7 @@ tight() {
 # A helper that the kernel would take first: dump before criu, both before the job.
 order() {
     local job stop=$HOME_DIR/order.stop pid
-    job=$(submit --checkpoint=interval=0,compress=zstd:9 --mem=900 -- "$(job_script order.job "$PROGS/invariant" "$stop" 256)")
+    job=$(submit --checkpoint=interval=0,compress=zstd:9,snapshot=no --mem=900 -- "$(job_script order.job "$PROGS/invariant" "$stop" 256)")
     ok "order: starts" wait_step "$job" 3
     (checkpoint "$job" >/dev/null 2>&1; echo $? >"$TEST_TMP/order") &
     ok "order: criu runs" wait_until 60 job_pid "$job" criu
