@@ -10,6 +10,11 @@
  * (a relative sleep starts over).  Should the dump fail before CRIU touches the thread, the kernel does
  * the same with that value.
  *
+ * A thread that has been stopped and continued (scontrol suspend) sleeps in restart_syscall() itself, and no register
+ * tells any more which call that goes on with; its arguments are still there.  The number is then read from the
+ * instruction in front of the call, where compilers and the C library load it (mov $NR, %eax; syscall).  Where
+ * it is not found there, the call returns EINTR, as CRIU has it.
+ *
  * On 64-bit ARM the kernel has put program counter and x0 back by the time a tracer looks, so the call is
  * repeated without our help.
  *
@@ -53,7 +58,9 @@ extern struct plugin_desc CR_PLUGIN_DESC;
 
 #include <dirent.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 
 #define ERESTARTNOINTR 513
@@ -65,12 +72,43 @@ static long peek(int tid, size_t offset)
     return ptrace(PTRACE_PEEKUSER, tid, offset, NULL);
 }
 
+/* The number of the call that restart_syscall() goes on with, or -1 */
+static long interrupted_call(int tid)
+{
+    static const long restartable[] = {SYS_poll, SYS_nanosleep, SYS_clock_nanosleep, SYS_futex};
+    const long rip = peek(tid, offsetof(struct user_regs_struct, rip));
+    unsigned char code[sizeof(long)]; /* the last seven: b8 NR NR NR NR, 0f 05 */
+    long word;
+    int32_t nr;
+
+    errno = 0;
+    word = ptrace(PTRACE_PEEKTEXT, tid, rip - (long)sizeof word, NULL);
+    if (errno != 0)
+        return -1;
+    memcpy(code, &word, sizeof word);
+    if (code[1] != 0xb8 || code[6] != 0x0f || code[7] != 0x05)
+        return -1;
+    memcpy(&nr, code + 2, sizeof nr);
+    for (size_t i = 0; i < sizeof restartable / sizeof restartable[0]; i++)
+        if (nr == restartable[i])
+            return nr;
+    return -1;
+}
+
 static void mend_thread(int tid)
 {
+    long nr;
+
     if (peek(tid, offsetof(struct user_regs_struct, cs)) != USER_CS64 ||
         peek(tid, offsetof(struct user_regs_struct, orig_rax)) < 0 ||
         peek(tid, offsetof(struct user_regs_struct, rax)) != -ERESTART_RESTARTBLOCK)
         return;
+    if (peek(tid, offsetof(struct user_regs_struct, orig_rax)) == SYS_restart_syscall) {
+        nr = interrupted_call(tid);
+        if (nr < 0 || ptrace(PTRACE_POKEUSER, tid, offsetof(struct user_regs_struct, orig_rax),
+                             (void *)(intptr_t)nr) < 0)
+            return;
+    }
     /* Failing leaves the thread with CRIU's EINTR: no reason to give up the checkpoint. */
     (void)ptrace(PTRACE_POKEUSER, tid, offsetof(struct user_regs_struct, rax),
                  (void *)(intptr_t)-ERESTARTNOINTR);

@@ -170,6 +170,15 @@ void shepherd_dump_again(struct shepherd *s)
     shepherd_dump_done(s, &failed);
 }
 
+/* A generation of a later epoch may be anybody's of this uid: whether there is a successor slurmctld says.  Not reached, it
+ * says nothing; the dump was refused, and that is enough for now. */
+static bool is_stale(struct shepherd *s)
+{
+    const enum slurmjob_state state = shepherd_ask_slurm(s, 2000);
+
+    return state != SLURMJOB_RUNNING && state != SLURMJOB_UNKNOWN;
+}
+
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
 {
     struct proto_reply saved;
@@ -195,7 +204,7 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
         failed(s, r);
     if (marked && s->ring)
         shepherd_script_ask(s, "create");
-    if (r->error == ESTALE) {
+    if (r->error == ESTALE && is_stale(s)) {
         shepherd_final_stale(s);
         return;
     }

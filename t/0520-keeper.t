@@ -45,7 +45,7 @@ rows_14_15() {
     answers "row 14" "$log" '16 a dump or restore is running' "a second dump" "a restore beside a dump"
     answers "row 14" "$log" '125 ' "a dump that is cancelled"
     keeper=$(keeper_pid "$job")
-    is "row 14: no descriptor stayed behind in the keeper" "$(ls "/proc/$keeper/fd" | wc -l)" 6
+    is "row 14: no descriptor stayed behind in the keeper" "$(ls "/proc/$keeper/fd" | wc -l)" 7
     is "row 14: nor a process below it" "$(pgrep -P "$keeper" -l | grep -v ckpt-init)" ""
     answers "row 15" "$log" '(1|3) ' "dump of pid-1" "dump of another-user" "dump of login-process" \
         "dump of other-job" "dump of other-keeper" "dump of slurmstepd" "dump of the shepherd" "dump of a thread" \

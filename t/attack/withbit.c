@@ -60,10 +60,20 @@ static void die(const char *what)
 
 static int make_facts(void)
 {
-    static struct facts f = {.cluster = "c", .node = "n", .job = 1, .task = "batch",
-                             .nonce = "0123456789abcdef", .user = "u", .proctrack = "cgroup",
-                             .dir = "/nonexistent", .criu = "/nonexistent", .keep = 1,
-                             .compress_level = 1, .dump_timeout = 5, .restore_timeout = 5};
+    static struct facts f = {.cluster = "c",
+                             .node = "n",
+                             .job = 1,
+                             .task = "batch",
+                             .nonce = "0123456789abcdef",
+                             .user = "u",
+                             .proctrack = "cgroup",
+                             .dir = "/nonexistent",
+                             .criu = "/nonexistent",
+                             .keep = 1,
+                             .compress_level = 1,
+                             .dump_timeout = 5,
+                             .restore_timeout = 5,
+                             .mtbf = 3600};
     struct err err = {{0}};
     int fd, plain;
     char buf[FACTS_MAX_BYTES];
@@ -210,8 +220,8 @@ static void run_traced(pid_t child)
 
 static void ask(int sock)
 {
-    struct proto_request r = {.magic = PROTO_MAGIC, .version = PROTO_VERSION, .verb = PROTO_PING,
-                              .id = 7};
+    struct proto_request r = {
+        .magic = PROTO_MAGIC, .version = PROTO_VERSION, .verb = PROTO_PING, .id = 7};
     struct proto_reply reply;
     struct pollfd p = {.fd = sock, .events = POLLIN};
 
