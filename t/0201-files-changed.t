@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 300
 #
 # Files that have changed while the job was not there: what may not be touched is not, what cannot be brought back

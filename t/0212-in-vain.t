@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 300
 #
 # A job that is restarted again and again without a new checkpoint is started later and later, then held.

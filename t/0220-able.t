@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 300
 #
 # scheckpoint able: what in a running job cannot be checkpointed, told without stopping it.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 400
 #
 # scontrol suspend and resume: no time limit of ours counts while the job stands still, and a suspend in the middle

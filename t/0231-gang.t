@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 300
 #
 # Gang scheduling: two jobs take turns on the same CPUs, each suspended while the other runs; both are checkpointed,

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 300
 #
 # Under proctrack/linuxproc a suspend is SIGSTOP to each process, our helpers and CRIU among them: in the middle of a

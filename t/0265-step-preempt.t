@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Scripts with steps: preempted with and without grace time, and slurmctld away meanwhile.
 # timeout: 240

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Real applications: a computer algebra system, a database's writer with a log, R's forked workers.
 . "$(dirname "$0")/lib.sh"

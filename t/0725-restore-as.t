@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # sbatch --checkpoint=restore=JOBID[.GENERATION]: a new job begins where an old one was saved; and what is refused.
 # timeout: 400

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 120
 #
 # A dump that is killed in the very moment in which its generation became complete: the job is told that it is saved,

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 180
 #
 # The site's limits: a checkpoint that would go beyond one is refused while the job still runs, in one line that says

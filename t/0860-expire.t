@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 240
 #
 # Checkpoints of jobs that failed or were cancelled expire; those of a job that can still come back never do.  Age is
