@@ -53,6 +53,7 @@ static void defaults(void)
     o.facts.compress = COMPRESS_ZSTD;
     o.facts.compress_level = 1;
     o.facts.dump_timeout = o.facts.restore_timeout = 60;
+    o.facts.mtbf = 3600;
 }
 
 void set_compress(const char *v)
