@@ -63,7 +63,7 @@ second_chance() {
     chmod 700 "$(taskdir "$job")"
     ok "second chance: the job runs on" goes_on "$job"
     ok "second chance: Slurm runs into the limit" wait_until 90 limit_is_over "$job"
-    kill -CONT "$shepherd"
+    kill -CONT "$shepherd" 2>/dev/null # Slurm does so itself before its SIGTERM
     ok "second chance: saved at Slurm's SIGTERM" wait_out "$job" 'saved \(timelimit\)' 90
     comes_again second "$job"
     ends second "$job" [12]
