@@ -10,7 +10,7 @@ start_later() { show "$1" | sed -n 's/.* StartTime=\([^ ]*\).*/\1/p' | date -f -
 
 # again JOB LEAST - requeue it; it is not to start before LEAST seconds have passed; then it is started all the same
 again() {
-    local before=$SECONDS n now
+    local n now
     n=$(restarts "$1")
     now=$(date +%s)
     ok "requeued ($n)" run scontrol requeue "$1"
