@@ -24,8 +24,10 @@ files() { find "$SESSION_DIR/$1" -printf '%f %i %s %C@ %m\n' | sort; }
 # sweep NAME WHICH AFTER ACTION CHECK - dumps with a fault at operation 1, 2, 3 ... of WHICH until one comes through.
 # CHECK is called after each dump that failed, with N and the reply.
 sweep() {
-    local name=$1 which=$2 after=$3 action=$4 check=$5 n reply before newest was bad='' failed=0 restored=0 came=0
-    for ((n = 1; n < 400; n++)); do
+    local name=$1 which=$2 after=$3 action=$4 check=$5 n reply before newest was bad='' failed=0 restored=0 came=0 stride=1
+    # What only reads is met by the hundred, to see how much there is already: every fourth of those is enough.
+    [ "$which" != any ] || stride=4
+    for ((n = 1; n < 2000; n += n < 40 ? 1 : stride)); do
         before=$(complete | tail -n 1)
         was=$(files "$before")
         plan "$which $n$after $action"
@@ -182,7 +184,7 @@ tmpfs() {
         runs_on || bad+="$free: the program does not run on: $reply"$'\n'
         if ! succeeded "$reply"; then
             failed=$((failed + 1))
-            said+="$(text_of "$reply" | sed 's/^.*: //; s/[0-9]\{1,\}/N/g')"$'\n'
+            said+="$(text_of "$reply" | sed 's/[0-9]\{1,\}/N/g')"$'\n'
             [ "$(complete)" = "$before" ] || bad+="$free: another generation is there: $reply"$'\n'
             [ -z "$(partial)" ] || bad+="$free: $(partial) is left"$'\n'
             [ "$(error_of "$reply")" = 28 ] || bad+="$free: not ENOSPC: $reply$(criu_log)"$'\n'
@@ -193,8 +195,7 @@ tmpfs() {
     done
     is "tmpfs: full at any stage, the program runs on, nothing is left, the older generation restores" "$bad" ""
     ok "tmpfs: it failed often (control)" test $failed -ge 6
-    like "tmpfs: before the job was stopped, where nothing could fit" "$said" 'N MiB needed at least'
-    like "tmpfs: and while it was written" "$said" 'No space left on device'
+    like "tmpfs: before the job was stopped, where nothing could fit" "$said" 'about N(\.N)? MiB needed at least'
     ok "tmpfs: with room again the next one is made" succeeded "$(ask dump)"
     ends_well tmpfs
 }
