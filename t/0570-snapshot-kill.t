@@ -84,14 +84,18 @@ finish() {
 
 # victims NAME PROCESS DELAYS... - a dump each time
 victims() (
-    local name=$1 victim=$2 ms reply before bad='' shots=0 failed=0 died=0
+    local name=$1 victim=$2 ms reply before bad='' shots=0 failed=0 died=0 shooter
     shift 2
     begin "$name"
     for ms; do
         before=$(complete | tail -n 1)
         shoot "$victim" "$ms" >"$TEST_TMP/$name.shot" &
+        shooter=$!
         reply=$(ask dump)
-        wait $!
+        # It may have missed its victim.
+        wait_until 1 [ -s "$TEST_TMP/$name.shot" ] >/dev/null 2>&1
+        kill "$shooter" 2>/dev/null
+        wait "$shooter" 2>/dev/null
         [ ! -s "$TEST_TMP/$name.shot" ] || shots=$((shots + 1))
         succeeded "$reply" || failed=$((failed + 1))
         bad+=$(after "$name" "$ms" "$reply" "$before")
