@@ -76,14 +76,14 @@ void criurun_explain(const struct criurun *run, char *text, size_t size)
     snprintf(text, size, "failed");
 }
 
-/* Its threads and buffers serve all inputs. */
+/* Its threads and buffers serve all inputs.  Compressed: what is not is written at places of a real file. */
 static struct pack *new_pack(void)
 {
     struct pack *p;
     int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
     FUZZ_ASSERT(fd >= 0);
-    p = pack_create(fd, 1, COMPRESS_NONE, 0, 0, NULL);
+    p = pack_create(fd, 1, COMPRESS_LZ4, 1, 0, NULL);
     FUZZ_ASSERT(p);
     return p;
 }
