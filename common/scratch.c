@@ -34,6 +34,17 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+void scratch_facts(struct facts *f, const char *base)
+{
+    memset(f, 0, sizeof *f);
+    snprintf(f->cluster, sizeof f->cluster, "test");
+    snprintf(f->task, sizeof f->task, "batch");
+    snprintf(f->nonce, sizeof f->nonce, "0123456789abcdef");
+    snprintf(f->dir, sizeof f->dir, "%s", base);
+    f->job = 42;
+    f->uid = geteuid();
+}
+
 void scratch_remove(const char *path)
 {
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);

@@ -5,6 +5,8 @@
 #ifndef COMMON_SCRATCH_H
 #define COMMON_SCRATCH_H
 
+#include "common/facts.h"
+
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -14,6 +16,9 @@
 /* A new directory, mode 0700, below $TMPDIR or /tmp; path is its absolute name. Ends the program when
  * it cannot be made. */
 void scratch_make(char path[256]);
+
+/* Facts of job 42 on cluster "test", our own uid's, whose checkpoints lie in base; all else is zero. */
+void scratch_facts(struct facts *f, const char *base);
 
 /* Remove it and everything in it. */
 void scratch_remove(const char *path);

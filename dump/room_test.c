@@ -57,13 +57,7 @@ static int set_up(void **state)
     (void)state;
     umask(022);
     scratch_make(base);
-    memset(&facts, 0, sizeof facts);
-    snprintf(facts.cluster, sizeof facts.cluster, "test");
-    snprintf(facts.task, sizeof facts.task, "batch");
-    snprintf(facts.nonce, sizeof facts.nonce, "0123456789abcdef");
-    snprintf(facts.dir, sizeof facts.dir, "%s", base);
-    facts.job = 42;
-    facts.uid = geteuid();
+    scratch_facts(&facts, base);
     facts.keep = 2;
     facts.compress = COMPRESS_ZSTD;
     task = gendir_open_task(&facts, true, NULL);

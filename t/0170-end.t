@@ -216,33 +216,6 @@ busy_pid() {
     ok "busy pid: ends" wait_state "$job" COMPLETED
     ok "busy pid: each step once" each_once "$job"
 }
-# squat PID - a process with that pid; prints the one that it got.  The node's counter is put back where it was at once:
-# left there, it would hand the pids of every job that is being requeued meanwhile to strangers.
-squat() {
-    python3 - "$1" <<'END'
-import os, sys
-wanted = int(sys.argv[1])
-with open("/proc/sys/kernel/ns_last_pid", "r+b", buffering=0) as f:
-    for _ in range(1000):
-        f.seek(0)
-        last = f.read()
-        f.seek(0)
-        f.write(b"%d" % (wanted - 1))
-        pid = os.fork()
-        if pid == 0:
-            if os.getpid() != wanted:
-                os._exit(0)
-            os.setsid()
-            os.closerange(0, 100)
-            os.execv("/bin/sleep", ["squatter", "300"])
-        f.seek(0)
-        f.write(last.strip())
-        if pid == wanted:
-            break
-        os.waitpid(pid, 0)
-print(pid)
-END
-}
 
 # --- restores that hang, or lose their keeper
 

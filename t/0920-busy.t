@@ -13,33 +13,6 @@ BusyWait=8
 END
 tb_up --nodes 3 --conf "$TEST_TMP/conf"
 
-# squat PID SECONDS - a process of root's with that pid; prints the one that it got.  The node's counter is put back at
-# once: left there, it would hand the pids of every job that is being requeued meanwhile to strangers.
-squat() {
-    python3 - "$@" <<'END'
-import os, sys
-wanted = int(sys.argv[1])
-with open("/proc/sys/kernel/ns_last_pid", "r+b", buffering=0) as f:
-    for _ in range(1000):
-        f.seek(0)
-        last = f.read()
-        f.seek(0)
-        f.write(b"%d" % (wanted - 1))
-        pid = os.fork()
-        if pid == 0:
-            if os.getpid() != wanted:
-                os._exit(0)
-            os.setsid()
-            os.closerange(0, 100)
-            os.execv("/bin/sleep", ["squatter", sys.argv[2]])
-        f.seek(0)
-        f.write(last.strip())
-        if pid == wanted:
-            break
-        os.waitpid(pid, 0)
-print(pid)
-END
-}
 begin() { # NAME NODE - sets job, pid; it is held then, and the pid somebody else's
     job=$(submit --checkpoint=interval=0 -x "$2" -- "$(job_script "$1.job" "$PROGS/counter" "$HOME_DIR/$1.stop")")
     ok "$1: starts" wait_step "$job" 3
