@@ -48,6 +48,7 @@ static const struct row rows[] = {
     ROW(criu, PRINTABLE, 0, 0),
     ROW(compress, COMPRESS, 0, 0),
     ROW(snapshot, PRINTABLE, 0, 0),
+    ROW(suspended, NUM32, 0, 1),
     ROW(pause_us, NUM32, 0, UINT32_MAX),
     ROW(freeze_us, NUM32, 0, UINT32_MAX),
     ROW(total_ms, NUM32, 0, UINT32_MAX),

@@ -49,12 +49,13 @@ struct manifest {
     char reason[24];
     char created[32]; /* RFC 3339 in UTC, exactly "2026-01-31T23:59:59Z" */
     char node[64];
-    char isolation[8];          /* "host" or "private" */
-    char kernel[128];           /* uname -r */
-    char machine[32];           /* uname -m */
-    char criu[32];              /* version */
-    char snapshot[224];         /* how the memory was taken: snapshot_how() */
-    char compress[16];          /* "none", "zstd" or "lz4" */
+    char isolation[8];  /* "host" or "private" */
+    char kernel[128];   /* uname -r */
+    char machine[32];   /* uname -m */
+    char criu[32];      /* version */
+    char snapshot[224]; /* how the memory was taken: snapshot_how() */
+    uint32_t suspended; /* 1: it was stopped from outside meanwhile; restored, it needs a SIGCONT */
+    char compress[16];  /* "none", "zstd" or "lz4" */
     char cpu[CPU_FEATURES_MAX]; /* instruction sets (cpu.h); "": not known */
     uint32_t pause_us, freeze_us, total_ms;
     uint64_t raw_bytes, stored_bytes;

@@ -44,6 +44,7 @@ struct manifest manifest_sample(void)
     snprintf(m.criu, sizeof m.criu, "4.2");
     snprintf(m.compress, sizeof m.compress, "zstd");
     snprintf(m.snapshot, sizeof m.snapshot, "copy-on-write");
+    m.suspended = 1;
     m.pause_us = 46000;
     m.freeze_us = 1000;
     m.total_ms = 900;

@@ -132,7 +132,7 @@ static void each_key_is_needed_and_no_other(void **state)
         assert_int_equal(manifest_sample_decode(o), -1);
         n++;
     }
-    assert_int_equal(n, 25);
+    assert_int_equal(n, 26);
     o = json_deep_copy(all);
     json_object_set_new(o, "more", json_integer(1));
     assert_int_equal(manifest_sample_decode(o), -1);

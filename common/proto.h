@@ -70,7 +70,8 @@ struct proto_request {
     char generation[32]; /* GENDIR_NAME form or "" */
 };
 
-#define PROTO_R_SNAPSHOT 1u /* a dump: with copy-on-write snapshots */
+#define PROTO_R_SNAPSHOT 1u  /* a dump: with copy-on-write snapshots */
+#define PROTO_R_SUSPENDED 2u /* a restore: manifest.h, suspended */
 
 struct proto_reply {
     uint32_t magic;

@@ -184,6 +184,7 @@ static int catch_signals(struct dump *d, struct err *err)
     sigaddset(&blocked, SIGPIPE);
     sigaddset(&blocked, SIGXFSZ);
     sigaddset(&blocked, SIGTSTP);
+    sigaddset(&blocked, SIGCONT);
     if (sigprocmask(SIG_SETMASK, &blocked, NULL) < 0)
         return err_sys(err, "sigprocmask");
     d->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -380,6 +381,21 @@ static int cancelled(const struct dump *d, struct err *err)
     return err_set(err, "cancelled");
 }
 
+/* scontrol suspend sends SIGTSTP to every process of the job, us included, and two seconds later stops them all; then
+ * SIGCONT.  What CRIU has seen of the tree may have stopped already, or be about to. */
+static bool suspended(const struct dump *d)
+{
+    sigset_t pending;
+
+    if (sigpending(&pending) == 0 &&
+        (sigismember(&pending, SIGTSTP) == 1 || sigismember(&pending, SIGCONT) == 1))
+        return true;
+    for (size_t i = 0; i < d->nprocesses; i++)
+        if (d->states[i] == IMAGES_ALIVE)
+            return false;
+    return true; /* where nothing runs, nothing would ever wake up */
+}
+
 /* What was left out; else what copying cost, when it made the pause long. */
 static void tell_files(struct dump *d)
 {
@@ -414,6 +430,7 @@ static int store(struct dump *d, struct err *err)
     info.snapshot = snapshot_how(d->snapshot);
     info.pause_us += d->held_ms * 1000;
     info.total_ms = elapsed_ms(d);
+    info.suspended = suspended(d);
     if (generation_write(&d->gen, &d->facts, d->images, d->pack, &info, &d->reply.raw_bytes,
                          &d->reply.stored_bytes, err) < 0 ||
         cancelled(d, err) < 0 || generation_commit(&d->gen, err) < 0)

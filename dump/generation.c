@@ -164,6 +164,7 @@ static void describe(struct manifest *m, const struct generation *g, const struc
     snprintf(m->reason, sizeof m->reason, "%s", info->reason);
     snprintf(m->criu, sizeof m->criu, "%s", info->criu_version);
     snprintf(m->snapshot, sizeof m->snapshot, "%s", info->snapshot);
+    m->suspended = info->suspended;
     snprintf(m->isolation, sizeof m->isolation, "%s",
              f->isolation == ISOLATION_PRIVATE ? "private" : "host");
     snprintf(m->compress, sizeof m->compress, "%s", facts_compress_name(f->compress));

@@ -34,6 +34,7 @@ int generation_begin(struct generation *g, const struct facts *f, uint64_t memor
 /* What only the caller knows of the manifest; the rest is filled in by generation_write. */
 struct generation_info {
     const char *reason, *criu_version, *snapshot;
+    bool suspended;
     uint32_t pause_us, freeze_us, total_ms;
     const struct manifest_process *processes;
     size_t nprocesses;

@@ -259,6 +259,8 @@ static void count(struct restore *r)
 
     reply->pid = r->t.procs[0].pid;
     reply->processes = (uint32_t)r->t.n;
+    if (r->c.m.suspended)
+        reply->flags |= PROTO_R_SUSPENDED;
     reply->raw_bytes = r->c.ix.raw;
     for (size_t i = 0; i < r->c.b.n; i++)
         reply->raw_bytes += r->c.b.images[i].len;

@@ -152,6 +152,9 @@ int shepherd_receive(struct shepherd *s, struct proto_reply *reply, int *fd);
 /* --- shepherd_dump.c */
 void shepherd_dump(struct shepherd *s, const char *reason, bool stop);
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r);
+/* SIGCONT to the tree: a dump has left it stopped, or its images are of a job that was suspended.  failed_dump: under
+ * private isolation the keeper has seen to it. */
+void shepherd_go_on(struct shepherd *s, bool failed_dump);
 /* s->retry_ms is over. */
 void shepherd_dump_again(struct shepherd *s);
 void shepherd_interval(struct shepherd *s); /* the timer has expired */

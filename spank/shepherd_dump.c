@@ -127,7 +127,7 @@ static void failed(struct shepherd *s, const struct proto_reply *r)
 
 /* SIGCONT to the tree that a dump has left stopped.  A helper that was killed could not do that; under private
  * isolation the keeper sees to it after a failure. */
-static void go_on(struct shepherd *s, bool failed_dump)
+void shepherd_go_on(struct shepherd *s, bool failed_dump)
 {
     struct proto_request r;
 
@@ -214,7 +214,7 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
         return;
     shepherd_requests_answer(s, r, r->error ? "failed" : "done", r->text);
     if (stopped)
-        go_on(s, r->error != 0);
+        shepherd_go_on(s, r->error != 0);
     if (s->final != FINAL_NONE && !stopped && s->final != FINAL_UNKNOWN &&
         s->final != FINAL_CANCELLED)
         shepherd_final(s);

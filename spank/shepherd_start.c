@@ -280,6 +280,8 @@ static int restore(struct shepherd *s, uint32_t flags)
                 shepherd_say("%s", reply.text);
             shepherd_event(s, "restored", reply.generation, reply.text, &reply);
             s->restored_pid = (pid_t)reply.pid;
+            if (reply.flags & PROTO_R_SUSPENDED)
+                shepherd_go_on(s, false);
             memcpy(s->last_generation, reply.generation, sizeof s->last_generation);
             shepherd_place_restore(s, reply.generation);
             if (s->relay.used && shepherd_step_skip(s, reply.generation, &err) < 0)

@@ -118,7 +118,7 @@ vanished() {
     is "vanished: it is the second" "$good" gen-0000-000002
     # Requeued while it is away: what is saved must not be lost by a start from the beginning.
     mv "$dir" "$dir.away"
-    ok "vanished: requeue" requeue_only "$job"
+    ok "vanished: requeue" run scontrol requeue "$job"
     ok "vanished: the job is held" wait_held_by_us "$job"
     like "vanished: with the reason" "$(out "$job" | grep -a held)" "^checkpoint: .*$dir: No such file or directory"
     is "vanished: it did not start from the beginning" "$(out "$job" | grep -c ^start)" 1

@@ -140,7 +140,7 @@ for what in keeper criu; do
         keeper) mv "$H/keeper" "$H/keeper.away" ;;
         criu) sed -i 's|^Criu=.*|Criu=/nonexistent/criu|' "$CONF" ;;
     esac
-    requeue_only "$job"
+    run scontrol requeue "$job"
     ok "$what is gone at a restart: the job is held" wait_held_by_us "$job"
     like "$what is gone at a restart: with the reason" "$(out "$job")" "checkpoint: .*$what"
     mv "$H/keeper.away" "$H/keeper" 2>/dev/null

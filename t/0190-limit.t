@@ -24,7 +24,6 @@ ends() { # NAME JOB RESTARTS
     like "$1: number of restarts" "$(restarts "$2")" "^$3\$"
 }
 comes_again() { # NAME JOB
-    sleep 2 # slurmd refuses a credential made in the very second in which it revoked the one before
     ok "$1: requeued by itself" wait_until 90 restarted "$2" 1
     ok "$1: restored" wait_until 60 restored_times "$2" 1
 }

@@ -116,7 +116,7 @@ END
     forge "$gen" set kernel '"99.0"'
     like "files: an older kernel is worth a warning" "$(check "$job")" 'warn +kernel .*older than the 99.0'
     rm -rf "$gen"; cp -a "$HOME_DIR/gen.good" "$gen"
-    printf x | dd of="$gen/images.tar.zst" bs=1 seek=20 conv=notrunc status=none
+    flip "$gen/images.tar.zst"
     fails "files: damage" images "." check "$job"
     rm -rf "$gen"; cp -a "$HOME_DIR/gen.good" "$gen"
     nok "files: root does not open it" run_root scheckpoint check -d "$SCRATCH" "$job"

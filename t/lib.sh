@@ -293,6 +293,14 @@ jumps() {
 }
 pids_printed() { out "$1" | awk '/^step / { print $4 }' | sort -u | paste -s -d ' '; }
 
+# flip FILE - changes one byte in its middle; twice is as before
+flip() {
+    local at byte
+    at=$(($(stat -c %s "$1") / 2))
+    byte=$(od -An -tu1 -j $at -N 1 "$1")
+    printf '%b' "\\x$(printf %02x $((byte ^ 255)))" | dd of="$1" bs=1 seek=$at conv=notrunc status=none
+}
+
 # --- what root sees of a job's processes
 
 # The batch step's control group, as /proc/PID/cgroup of its processes names it (v1, v2)
@@ -388,24 +396,25 @@ no_images() { [ -z "$(jobdir "$@")" ] || { find "$(jobdir "$@")"; return 1; }; }
 
 checkpoint() { run scheckpoint create "$@"; } # to the end
 
-# requeue_only JOB - slurmd refuses a credential made in the very second in which it revoked the one before: the next
-# start is not hastened before that
-requeue_only() { run scontrol requeue "$1" && sleep 1.5; }
 # requeue JOB - and have it start at once
 requeue() {
     local n
     n=$(restarts "$1")
-    requeue_only "$1" || return 1
+    run scontrol requeue "$1" || return 1
     wait_until 60 restarted "$1" $((n + 1)) || { tell "$1"; return 1; }
 }
-# slurmctld sets the time before which a requeued job does not start late: it is lifted again and again.
+# slurmctld sets the time before which a requeued job does not start late: it is lifted again and again, but never in the
+# very second in which slurmd revoked the credential of the run before: it would refuse the new one.
 restarted() {
     local now
     now=$(state "$1")
     [ "$(restarts "$1")" -ge "$2" ] || return 1
     case $now in
         RUNNING | COMPLETED | FAILED) return 0 ;;
-        PENDING) run_root scontrol update job="$1" StartTime=now >/dev/null 2>&1 ;;
+        PENDING)
+            sleep 2
+            run_root scontrol update job="$1" StartTime=now >/dev/null 2>&1
+            ;;
     esac
     return 1
 }
