@@ -112,9 +112,10 @@ END
     task=$(taskdir "$job")
     # The last checkpoint fails, so that the script gets the signal.
     chmod 500 "$task"
-    ok "trap: requeue" requeue "$job"
+    ok "trap: requeued and held" requeue_hold "$job"
     chmod 700 "$task"
     like "trap: the script's trap ran" "$(out "$job")" '^trap'
+    ok "trap: released" release "$job"
     ok "trap: the images are still there" restored "$job"
     ok "trap: goes on" goes_on "$job"
     ok "trap: what followed the checkpoint is cut off, and made again" each_once "$job"

@@ -107,6 +107,42 @@ middle() {
     like "middle: its memory was never touched" "$(out "$job" | grep -aE '^(result|broken)')" '^result ok$'
 }
 
+# What a checkpoint sees in the two seconds between Slurm's SIGTSTP and its stopping the whole job: processes that stand
+# still, and nobody will send a SIGCONT to what is restored from it but us.
+# own_pids JOB - all processes but ours
+own_pids() {
+    local pid
+    for pid in $(job_pids "$1"); do
+        case $(cat "/proc/$pid/comm") in slurmstepd | shepherd | keeper) ;; *) echo "$pid" ;; esac
+    done
+}
+asleep() {
+    local job stop=$HOME_DIR/asleep.stop task pid pids
+    job=$(submit --checkpoint=interval=0 -- "$(job_script asleep.job "$PROGS/sleepers" "$stop")")
+    ok "asleep: starts" wait_step "$job" 3
+    task=$(taskdir "$job")
+    mapfile -t pids < <(own_pids "$job")
+    ok "asleep: it has processes (${#pids[@]})" test "${#pids[@]}" -ge 2
+    for pid in "${pids[@]}"; do kill -TSTP "$pid"; kill -STOP "$pid"; done
+    ok "asleep: it stands still" stands "$job"
+    ok "asleep: a checkpoint" checkpoint "$job"
+    is "asleep: the manifest knows" "$(jq .suspended "$task/$(newest "$job")/manifest.json")" 1
+    for pid in "${pids[@]}"; do kill -CONT "$pid"; done
+    ok "asleep: it goes on" goes_on "$job"
+    # The next one fails, so that this one counts.
+    chmod 500 "$task"
+    ok "asleep: requeued and held" requeue_hold "$job"
+    chmod 700 "$task"
+    ok "asleep: released" release "$job"
+    ok "asleep: restored" restored "$job"
+    ok "asleep: it is awake" goes_on "$job"
+    ok "asleep: a checkpoint of what runs" checkpoint "$job"
+    is "asleep: its manifest" "$(jq .suspended "$task/$(newest "$job")/manifest.json")" 0
+    touch "$stop"
+    ok "asleep: ends" wait_state "$job" COMPLETED
+    like "asleep: well" "$(out "$job" | grep -aE '^(result|broken)')" '^result ok$'
+}
+
 # Suspended and resumed over and over while it is checkpointed again and again: whatever is hit, the job goes on, and what
 # is there is whole.
 storm() {
@@ -136,5 +172,5 @@ storm() {
 CONF=$TEST_TMP/checkpoint.conf
 echo DumpTimeout=25 >"$CONF"
 tb_up --nodes 2 --conf "$CONF"
-together refused clock middle storm
+together refused clock middle asleep storm
 done_testing
