@@ -1,5 +1,6 @@
 helper_PROGRAMS += dump/dump
-dump_dump_SOURCES = dump/dump.c
+dump_dump_SOURCES = \
+	dump/dump.c dump/dump.h dump/dump_capture.c dump/dump_prepare.c dump/dump_store.c
 dump_dump_LDADD = libdump.la libcriurun.la libcrimg.la libimage.la libhelper.la libcommon.la
 
 # All of it but main, so that the unit tests can have it.
