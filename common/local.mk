@@ -1,7 +1,8 @@
 noinst_LTLIBRARIES += libcommon.la
 # Needs no library but libc and libcap: linked into everything, also into slurmstepd's process.
 libcommon_la_SOURCES = \
-	common/conf.c common/conf.h common/err.c common/err.h common/facts.c common/facts.h \
+	common/conf.c common/conf.h common/conf_dir.c common/conf_key.c common/conf_key.h \
+	common/err.c common/err.h common/facts.c common/facts.h \
 	common/io.c common/io.h common/proto.c common/proto.h common/runclock.c common/runclock.h common/slurmapi.h common/spec.c common/spec.h
 libcommon_la_CFLAGS = $(AM_CFLAGS) $(INIH_CFLAGS)
 libcommon_la_LIBADD = $(INIH_LIBS)
