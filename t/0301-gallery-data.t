@@ -8,7 +8,7 @@
 
 export SCALE=3
 pari() { gallery_test pari c20 c40 r60; }
-sqlite() { SCALE=1 gallery_test sqlite c20 c40 r60; }
+sqlite() { SCALE=2 gallery_test sqlite c20 c40 r60; }
 r() { gallery_test r c20 c40 r60; }
 
 tb_up --nodes 2

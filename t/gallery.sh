@@ -132,6 +132,7 @@ gallery_same() {
     [ -s "$TEST_TMP/$1.undisturbed.result" ] || { echo "no undisturbed result"; return 1; }
     cmp -s "$TEST_TMP/$1.undisturbed.result" "$TEST_TMP/$1.$2.result" && return
     diff "$TEST_TMP/$1.undisturbed.result" "$TEST_TMP/$1.$2.result" | head -n 6 | cut -c 1-200
+    grep -a '^checkpoint:' "$TEST_TMP/$1.$2.out"
     return 1
 }
 
