@@ -64,7 +64,7 @@ broken() {
     like "$name: its output is there" "$(out "$asked")" '^works$'
     like "$name: it is told why there are no checkpoints" "$(out "$asked")" "^checkpoint: .*without checkpoints: .*$2"
     is "$name: no process is left" "$(ours keeper; ours shepherd; job_pids "$asked")" ""
-    is "$name: the node is not drained" "$(run_root sinfo -h -N -o %T | sort -u)" idle
+    ok "$name: the node is not drained" node_fine
 }
 # A job that was submitted before the configuration was broken
 hold_one() { held_job=$(submit -H --checkpoint=interval=0 -- "$(job_script asked.sh sh -c 'echo works; exit 3')"); }
@@ -94,7 +94,7 @@ ok "a keeper that ends at once: the job ends" wait_state "$job" FAILED
 is "a keeper that ends at once: its exit status" "$(exit_code "$job")" \
     "$([ "$CKPT_ISOLATION" = host ] && echo 3:0 || echo 1:0)"
 like "a keeper that ends at once: it is told" "$(out "$job")" '^checkpoint: .*keeper'
-is "a keeper that ends at once: the node is not drained" "$(run_root sinfo -h -N -o %T | sort -u)" idle
+ok "a keeper that ends at once: the node is not drained" node_fine
 mv "$H/keeper.away" "$H/keeper"
 
 chmod o+w "$H/dump"

@@ -11,6 +11,8 @@ if [ -z "${CKPT_MASKED:-}" ]; then
 fi
 . "$(dirname "$0")/seclib.sh"
 [ "$CKPT_ISOLATION" = private ] || skip_all "/proc is mounted under isolation=private only"
+# Whoever else has one mounted somewhere, whole, would make it visible.
+findmnt -rn -t proc -o TARGET | grep -vxF /proc | while read -r other; do umount -l "$other"; done
 mount -t tmpfs none /proc/sys/fs || skip_all "cannot cover a part of /proc"
 
 ended() { state_in "$1" "COMPLETED FAILED CANCELLED"; }

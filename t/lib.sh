@@ -301,6 +301,13 @@ flip() {
     printf '%b' "\\x$(printf %02x $((byte ^ 255)))" | dd of="$1" bs=1 seek=$at conv=notrunc status=none
 }
 
+# node_fine - no node was drained or went down, whatever a test did
+node_fine() {
+    local states
+    states=$(run_root sinfo -h -N -o %T | sort -u | grep -vE '^(idle|mixed|allocated|completing|planned)$')
+    [ -z "$states" ] || { run_root sinfo -N -l; return 1; }
+}
+
 # --- what root sees of a job's processes
 
 # The batch step's control group, as /proc/PID/cgroup of its processes names it (v1, v2)

@@ -67,12 +67,6 @@ shepherd_pid() { job_pid "$1" shepherd; }
 # keeper_holds JOB - it does hold CAP_CHECKPOINT_RESTORE: without it the other tests would prove nothing
 keeper_holds() { caps_of "$(keeper_pid "$1")" | grep -q 'CapPrm 0000010000000000'; }
 
-# node_fine - no node was drained or went down, whatever a test did
-node_fine() {
-    local states
-    states=$(run_root sinfo -h -N -o %T | sort -u | grep -vE '^(idle|mixed|allocated|completing)$')
-    [ -z "$states" ] || { run_root sinfo -N -l; return 1; }
-}
 has_keeper() { wait_until 20 keeper_holds "$1"; }
 
 # job_group JOB - what stands in /proc/PID/cgroup of the job's processes, and in those of no other testbed's job of
