@@ -19,11 +19,17 @@
 #define NEED_PROCESS (256u << 10)
 
 struct names {
+    const char *controller;
     const char *limit, *usage, *prefix; /* prefix: of the names in memory.stat */
+    bool two;
 };
 
-static const struct names v1 = {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_"};
-static const struct names v2 = {"memory.max", "memory.current", ""};
+/* Version 1, version 2 */
+static const struct names memory_names[] = {
+    {"memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_", false},
+    {"memory", "memory.max", "memory.current", "", true}};
+static const struct names pids_names[] = {{"pids", "pids.max", "pids.current", NULL, false},
+                                          {"pids", "pids.max", "pids.current", NULL, true}};
 
 static char *slurp(const char *dir, const char *name)
 {
@@ -64,8 +70,8 @@ static uint64_t stat_of(const char *text, const char *prefix, const char *name)
 /* Clean page cache: what is dirty has to be written first, and a slow filesystem may take too long for that. */
 static uint64_t reclaimable(const char *dir, const struct names *names)
 {
-    char *text = slurp(dir, "memory.stat");
-    bool two = names == &v2;
+    char *text = names->prefix ? slurp(dir, "memory.stat") : NULL;
+    bool two = names->two;
     uint64_t cache, dirty;
 
     if (!text)
@@ -115,8 +121,20 @@ static void look_groups(const char *mount, const char *path, const struct names 
     }
 }
 
+/* Is the controller one of "cpu,cpuacct"? */
+static bool has_name(const char *list, size_t len, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i + n <= len; i++)
+        if ((i == 0 || list[i - 1] == ',') && strncmp(list + i, name, n) == 0 &&
+            (i + n == len || list[i + n] == ','))
+            return true;
+    return false;
+}
+
 /* The group's path in "N:memory:PATH" or "0::PATH" of /proc/self/cgroup. */
-static bool find_path(const char *text, bool two, char path[PATH_MAX])
+static bool find_path(const char *text, const struct names *names, char path[PATH_MAX])
 {
     for (const char *p = text; p && *p; p = strchr(p, '\n')) {
         const char *controllers, *at;
@@ -129,10 +147,7 @@ static bool find_path(const char *text, bool two, char path[PATH_MAX])
             return false;
         controllers++;
         len = (size_t)(at - controllers);
-        if (two ? len > 0
-                : !((len == 6 && strncmp(controllers, "memory", 6) == 0) ||
-                    strncmp(controllers, "memory,", 7) == 0 ||
-                    (len > 7 && strncmp(at - 7, ",memory", 7) == 0)))
+        if (names->two ? len > 0 : !has_name(controllers, len, names->controller))
             continue;
         len = strcspn(++at, "\n");
         if (len >= PATH_MAX)
@@ -146,7 +161,8 @@ static bool find_path(const char *text, bool two, char path[PATH_MAX])
 
 /* "ID PARENT MAJ:MIN ROOT MOUNTPOINT OPTIONS ... - TYPE SOURCE SUPEROPTIONS".  Where only a part of the hierarchy is
  * mounted (a container), ROOT is what the group's path begins with. */
-static bool find_mount(const char *text, bool two, char root[PATH_MAX], char mount[PATH_MAX])
+static bool find_mount(const char *text, const struct names *names, char root[PATH_MAX],
+                       char mount[PATH_MAX])
 {
     for (const char *p = text; p && *p; p = strchr(p, '\n')) {
         char line[3 * PATH_MAX / 2], type[32], options[1024];
@@ -161,9 +177,9 @@ static bool find_mount(const char *text, bool two, char root[PATH_MAX], char mou
         line[len] = '\0';
         dash = strstr(line, " - ");
         if (!dash || sscanf(dash, " - %31s %*s %1023s", type, options) != 2 ||
-            strcmp(type, two ? "cgroup2" : "cgroup") != 0)
+            strcmp(type, names->two ? "cgroup2" : "cgroup") != 0)
             continue;
-        if (!two && !strstr(options, "memory"))
+        if (!names->two && !has_name(options, strlen(options), names->controller))
             continue;
         if (sscanf(line, "%*s %*s %*s %4095s %4095s", root, mount) == 2)
             return true;
@@ -171,19 +187,19 @@ static bool find_mount(const char *text, bool two, char root[PATH_MAX], char mou
     return false;
 }
 
-static void look_hierarchy(const char *prefix, bool two, const char *cgroup, const char *mountinfo,
-                           struct headroom *h)
+static void look_hierarchy(const char *prefix, const struct names *names, const char *cgroup,
+                           const char *mountinfo, struct headroom *h)
 {
     char path[PATH_MAX], root[PATH_MAX], mount[PATH_MAX], whole[PATH_MAX];
     size_t skip;
 
-    if (!find_path(cgroup, two, path) || !find_mount(mountinfo, two, root, mount))
+    if (!find_path(cgroup, names, path) || !find_mount(mountinfo, names, root, mount))
         return;
     skip = strcmp(root, "/") == 0 ? 0 : strlen(root);
     if (strncmp(path, root, skip) != 0)
         return;
     if ((size_t)snprintf(whole, sizeof whole, "%s%s", prefix, mount) < sizeof whole)
-        look_groups(whole, path + skip, two ? &v2 : &v1, h);
+        look_groups(whole, path + skip, names, h);
 }
 
 static void look_machine(const char *prefix, struct headroom *h)
@@ -198,18 +214,26 @@ static void look_machine(const char *prefix, struct headroom *h)
     free(text);
 }
 
-void headroom_read(const char *root, struct headroom *h)
+static void look(const char *root, const struct names names[2], struct headroom *h)
 {
     char *cgroup = slurp(root, "proc/self/cgroup"), *mountinfo = slurp(root, "proc/self/mountinfo");
 
     h->room = h->limit = UINT64_MAX;
-    if (cgroup && mountinfo) {
-        look_hierarchy(root, false, cgroup, mountinfo, h);
-        look_hierarchy(root, true, cgroup, mountinfo, h);
-    }
+    for (size_t i = 0; cgroup && mountinfo && i < 2; i++)
+        look_hierarchy(root, &names[i], cgroup, mountinfo, h);
     free(cgroup);
     free(mountinfo);
+}
+
+void headroom_read(const char *root, struct headroom *h)
+{
+    look(root, memory_names, h);
     look_machine(root, h);
+}
+
+void headroom_pids(const char *root, struct headroom *h)
+{
+    look(root, pids_names, h);
 }
 
 uint64_t headroom_need(unsigned processes)

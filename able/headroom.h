@@ -22,6 +22,9 @@ struct headroom {
  * points).  What cannot be read limits nothing. */
 void headroom_read(const char *root, struct headroom *h);
 
+/* The same for processes and threads (pids.max): room and limit are counts. */
+void headroom_pids(const char *root, struct headroom *h);
+
 /* The compressors' buffers where room is short (dump/pack.h). */
 #define HEADROOM_BUFFERS (4u << 20)
 

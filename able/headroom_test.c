@@ -146,9 +146,40 @@ static void need(void **state)
     assert_true(headroom_need(100) > headroom_need(1));
 }
 
+static void processes(void **state)
+{
+    struct headroom h = {1, 1};
+
+    (void)state;
+    headroom_pids(top, &h);
+    assert_true(h.room == UINT64_MAX && h.limit == UINT64_MAX);
+    put("proc/meminfo", "MemAvailable: 7 kB\n"); /* no matter */
+    put("proc/self/cgroup", "9:xpids:/a\n8:cpu,pids:/j/s\n3:memory:/j\n");
+    put("proc/self/mountinfo", "1 2 0:3 / /c rw - cgroup cgroup rw,memory\n"
+                               "1 2 0:3 / /p rw - cgroup cgroup rw,cpu,pids\n");
+    put("p/j/s/pids.max", "max\n");
+    put("p/j/s/pids.current", "7\n");
+    headroom_pids(top, &h);
+    assert_true(h.room == UINT64_MAX);
+    put("p/j/pids.max", "10\n");
+    put("p/j/pids.current", "7\n");
+    headroom_pids(top, &h);
+    assert_true(h.room == 3 && h.limit == 10);
+    put("p/j/pids.current", "17\n");
+    headroom_pids(top, &h);
+    assert_true(h.room == 0 && h.limit == 10);
+    put("proc/self/cgroup", "0::/u\n");
+    put("proc/self/mountinfo", "1 2 0:3 / /two rw - cgroup2 cgroup2 rw\n");
+    put("two/u/pids.max", "5\n");
+    put("two/u/pids.current", "1\n");
+    headroom_pids(top, &h);
+    assert_true(h.room == 4 && h.limit == 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(processes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(machine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(version_two, set_up, tear_down),

@@ -21,6 +21,6 @@ void preflight_pids(const struct checkpoint *c, const struct facts *f, struct pr
 /* limits.c: memory, processes, descriptors, space */
 void preflight_limits(int taskfd, const struct checkpoint *c, struct preflight *p);
 /* paths.c: programs, inputs, outputs, directories */
-void preflight_paths(const struct checkpoint *c, struct preflight *p);
+void preflight_paths(const struct checkpoint *c, const struct facts *f, struct preflight *p);
 
 #endif

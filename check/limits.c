@@ -39,13 +39,23 @@ static void check_memory(const struct manifest *m, struct preflight *p)
         preflight_add(p, "memory", PREFLIGHT_GOOD, HERE, "%llu MiB are needed", MIB(need));
 }
 
+/* CRIU and its helper beside them */
+#define HELPERS 4
+
 static void check_processes(const struct manifest *m, struct preflight *p)
 {
     uint64_t threads = 0, most = hard_limit(RLIMIT_NPROC);
+    struct headroom h;
 
     for (size_t i = 0; i < m->nprocesses; i++)
         threads += m->processes[i].nthreads;
-    if (threads > most)
+    headroom_pids("", &h);
+    if (h.room < threads + HELPERS)
+        preflight_add(p, "processes", PREFLIGHT_FAIL, HERE,
+                      "%" PRIu64 " threads and %d of ours, %" PRIu64
+                      " more are allowed in this step's control group (pids.max %" PRIu64 ")",
+                      threads, HELPERS, h.room, h.limit);
+    else if (threads > most)
         preflight_add(p, "processes", PREFLIGHT_FAIL, HERE,
                       "%" PRIu64 " threads, ulimit -u is %" PRIu64, threads, most);
     else

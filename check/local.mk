@@ -1,7 +1,7 @@
 # Would a generation come back to life here?  For shepherd and scheckpoint.
 noinst_LTLIBRARIES += libcheck.la
 libcheck_la_SOURCES = \
-	check/buildid.c check/buildid.h check/impl.h check/limits.c check/node.c check/paths.c check/pids.c \
+	check/impl.h check/limits.c check/node.c check/paths.c check/pids.c \
 	check/preflight.c check/preflight.h restore/procs.c restore/procs.h
 libcheck_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS)
 libcheck_la_LIBADD = libread.la libable.la libcriurun.la libimage.la libcommon.la

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "check/buildid.h"
 #include "check/impl.h"
 #include "common/criu.pb-c.h"
-#include "common/io.h"
+#include "restore/inputs.h"
+#include "restore/keptlist.h"
 #include "restore/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,9 @@ struct paths {
     struct preflight *p;
     uint32_t *remapped; /* files that come back in another way: deleted ones */
     size_t nremapped;
-    unsigned good[KINDS], bad[KINDS], longer;
+    struct filelist kept; /* what the restore puts back, cuts and compares */
+    enum facts_choice inputs;
+    unsigned good[KINDS], bad[KINDS], other;
 };
 
 static const char *name_of(enum kind k)
@@ -44,24 +47,37 @@ static int check_directory(struct paths *x, const char *path, const struct stat 
     return access(path, X_OK) < 0 ? fail(x, DIRECTORY, path, strerror(errno)) : 0;
 }
 
-/* CRIU wants the size, and of a program the build id. */
-static int check_program(struct paths *x, const RegFileEntry *r, const struct stat *st)
+/* What the restore would say itself (restore/inputs.h). */
+static int compare(struct paths *x, enum kind k, const struct file_entry *e)
 {
-    uint8_t id[BUILDID_MAX + 4] = {0};
-    size_t len;
-    int fd;
+    const struct filelist one = {(struct file_entry *)(uintptr_t)e, 1};
+    struct err err = {""};
+    char note[300];
 
-    if (r->has_size && (uint64_t)st->st_size != r->size)
-        return fail(x, PROGRAM, r->name, "is not the one that was running: another size");
-    fd = open(r->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return fail(x, PROGRAM, r->name, strerror(errno));
-    len = buildid_read(fd, id);
-    io_close(&fd);
-    /* Recorded in words of four bytes. */
-    if (len > 0 && ((len + 3) / 4 != r->n_build_id ||
-                    memcmp(id, r->build_id, r->n_build_id * sizeof *r->build_id) != 0))
-        return fail(x, PROGRAM, r->name, "is not the one that was running: another build id");
+    if (inputs_compare(&one, x->inputs, note, sizeof note, &err) < 0) {
+        x->bad[k]++;
+        preflight_add(x->p, name_of(k), PREFLIGHT_FAIL, EVERYWHERE, "%s", err.text);
+        return -1;
+    }
+    if (!*note)
+        return 0;
+    x->bad[k]++;
+    preflight_add(x->p, name_of(k), PREFLIGHT_WARN, EVERYWHERE, "%s", note);
+    return -1;
+}
+
+/* A file that the restore itself makes or overwrites. */
+static int check_put_back(struct paths *x, const struct file_entry *e, const struct stat *st)
+{
+    if (st && access(e->path, W_OK) < 0)
+        return fail(x, OUTPUT, e->path, strerror(errno));
+    if (st && (uint64_t)st->st_size == e->size && st->st_mtim.tv_sec == e->mtime_s &&
+        st->st_mtim.tv_nsec == e->mtime_ns)
+        return 0;
+    x->other++;
+    preflight_add(x->p, "outputs", PREFLIGHT_GOOD, EVERYWHERE,
+                  "%s: %s, is put back with the %" PRIu64 " bytes that it had", e->path,
+                  st ? "has been written to" : "is not there", e->size);
     return 0;
 }
 
@@ -79,24 +95,25 @@ static int check_output(struct paths *x, const RegFileEntry *r, const struct sta
                  (uint64_t)st->st_size, r->size);
         return fail(x, OUTPUT, r->name, why);
     }
-    x->longer++;
+    x->other++;
     preflight_add(x->p, "outputs", PREFLIGHT_GOOD, EVERYWHERE,
                   "%s: is cut back from %" PRIu64 " bytes to %" PRIu64, r->name,
                   (uint64_t)st->st_size, r->size);
     return 0;
 }
 
-static int check_input(struct paths *x, const RegFileEntry *r, const struct stat *st)
+/* In a checkpoint that does not tell more of it than CRIU does. */
+static int check_size(struct paths *x, enum kind k, const RegFileEntry *r, const struct stat *st)
 {
     char why[100];
 
     if (access(r->name, R_OK) < 0)
-        return fail(x, INPUT, r->name, strerror(errno));
+        return fail(x, k, r->name, strerror(errno));
     if (!r->has_size || !S_ISREG(st->st_mode) || (uint64_t)st->st_size == r->size)
         return 0;
     snprintf(why, sizeof why, "has changed: %" PRIu64 " bytes, it had %" PRIu64,
              (uint64_t)st->st_size, r->size);
-    return fail(x, INPUT, r->name, why);
+    return fail(x, k, r->name, why);
 }
 
 static enum kind kind_of(const RegFileEntry *r)
@@ -116,25 +133,41 @@ static bool remapped(const struct paths *x, uint32_t id)
     return false;
 }
 
+static int check_kind(struct paths *x, enum kind k, const RegFileEntry *r,
+                      const struct file_entry *e, const struct stat *st)
+{
+    if (e && e->role == FILE_COPY)
+        return check_put_back(x, e, st);
+    if (e && (e->role == FILE_INPUT || e->role == FILE_CODE))
+        return compare(x, k, e);
+    if (!st)
+        return fail(x, k, r->name, "is not there");
+    if (k == DIRECTORY)
+        return check_directory(x, r->name, st);
+    /* What is only appended to stays as it is. */
+    if (e && e->role == FILE_LOG)
+        return access(r->name, W_OK) < 0 ? fail(x, k, r->name, strerror(errno)) : 0;
+    return k == OUTPUT ? check_output(x, r, st) : check_size(x, k, r, st);
+}
+
 static void check_file(struct paths *x, const RegFileEntry *r)
 {
     enum kind k = kind_of(r);
+    const struct file_entry *e = keptlist_find(&x->kept, r->name);
     struct stat st;
-    int rc;
+    bool there;
 
     if (r->ext || r->name[0] != '/' || remapped(x, r->id))
         return;
-    if (stat(r->name, &st) < 0)
-        rc = fail(x, k, r->name, errno == ENOENT ? "is not there" : strerror(errno));
-    else if (k == DIRECTORY)
-        rc = check_directory(x, r->name, &st);
-    else if (k == PROGRAM)
-        rc = check_program(x, r, &st);
-    else if (k == OUTPUT)
-        rc = check_output(x, r, &st);
+    if (e && (e->role == FILE_INPUT || e->role == FILE_CODE))
+        k = e->role == FILE_CODE ? PROGRAM : INPUT;
+    there = stat(r->name, &st) == 0;
+    if (!there && errno != ENOENT)
+        fail(x, k, r->name, strerror(errno));
+    else if (there || !e || e->role != FILE_DIR) /* a directory of the job's is made again */
+        x->good[k] += check_kind(x, k, r, e, there ? &st : NULL) == 0;
     else
-        rc = check_input(x, r, &st);
-    x->good[k] += rc == 0;
+        x->good[k]++;
 }
 
 /* Every message of an image to fn; -1: it cannot be read. */
@@ -181,10 +214,13 @@ static void take_file(struct paths *x, const ProtobufCMessage *m)
         check_file(x, e->reg);
 }
 
-void preflight_paths(const struct checkpoint *c, struct preflight *p)
+void preflight_paths(const struct checkpoint *c, const struct facts *f, struct preflight *p)
 {
-    struct paths x = {.p = p};
+    struct paths x = {.p = p, .inputs = f->inputs};
+    struct err err = {""};
 
+    if (keptlist_load(&c->b, &c->ix, &x.kept, &err) < 0)
+        preflight_add(p, "inputs", PREFLIGHT_FAIL, EVERYWHERE, "%s", err.text);
     if (each(c, "remap-fpath.img", &remap_file_path_entry__descriptor, take_remap, &x) < 0 ||
         each(c, "files.img", &file_entry__descriptor, take_file, &x) < 0)
         preflight_add(p, "inputs", PREFLIGHT_FAIL, EVERYWHERE, "the list of files cannot be read");
@@ -192,6 +228,7 @@ void preflight_paths(const struct checkpoint *c, struct preflight *p)
         if (x.bad[k] == 0)
             preflight_add(p, name_of((enum kind)k), PREFLIGHT_GOOD, EVERYWHERE,
                           "%u, as they were%s", x.good[k],
-                          k == OUTPUT && x.longer ? " but for those above" : "");
+                          k == OUTPUT && x.other ? " but for those above" : "");
     free(x.remapped);
+    filelist_free(&x.kept);
 }

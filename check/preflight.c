@@ -80,7 +80,7 @@ void preflight_run(int taskfd, struct gendir_id id, const struct facts *f, struc
                   "seal, manifest and small images are good; the memory is verified as it is read");
     preflight_machine(&c, f, p);
     preflight_pids(&c, f, p);
-    preflight_paths(&c, p);
+    preflight_paths(&c, f, p);
     preflight_limits(taskfd, &c, p);
     verify_close(&c);
 }

@@ -35,7 +35,7 @@ struct preflight {
     struct preflight_point points[PREFLIGHT_MAX];
 };
 
-/* facts: key, uid, dir, criu, munge_socket, busy_wait (seconds to wait for pids of who is about to end); isolation decides whether pids must be free here.  Always fills
+/* facts: key, uid, dir, criu, munge_socket, inputs, busy_wait (seconds to wait for pids of who is about to end); isolation decides whether pids must be free here.  Always fills
  * *p: a generation that cannot be read is a point that failed. */
 void preflight_run(int taskfd, struct gendir_id id, const struct facts *f, struct preflight *p);
 

@@ -89,23 +89,23 @@ static void site_facts(const struct cmd *c, struct facts *f)
     free(conf);
 }
 
-static int check(const struct cmd *c, const struct target *t, struct gendir_id id, struct err *err)
+static int check(const struct cmd *c, const struct target *t, struct err *err)
 {
     struct facts *f = target_facts(c, t->path, &t->job, err);
     struct preflight *p = calloc(1, sizeof *p);
-    int status = CMD_FAILED;
+    struct target_name name;
+    struct gendir_id id;
+    int status = -1;
 
-    if (f && p) {
+    if (f && !p)
+        err_sys(err, "no memory");
+    if (f && p && target_parse(c->job, &name) && target_find(t, &name, &id, err) == 0 &&
+        (!c->node || run_there(c, t->path, err) == 0)) {
         site_facts(c, f);
         preflight_run(t->taskfd, id, f, p);
-        if ((c->json ? print_json(t, p) : print_text(t, p)) == 0 &&
-            preflight_worst(p) != PREFLIGHT_FAIL)
-            status = CMD_DONE;
-    } else if (f) {
-        err_sys(err, "no memory");
+        status = c->json ? print_json(t, p) : print_text(t, p);
+        status = status == 0 && preflight_worst(p) != PREFLIGHT_FAIL ? CMD_DONE : CMD_FAILED;
     }
-    if (!f || !p)
-        status = cmd_fail(c, CMD_FAILED, err);
     free(f);
     free(p);
     return status;
@@ -114,24 +114,13 @@ static int check(const struct cmd *c, const struct target *t, struct gendir_id i
 static int run_check(const struct cmd *c)
 {
     struct target_name name;
-    struct target t = {.taskfd = -1};
-    struct gendir_id id;
     struct err err = {""};
-    int status;
 
-    if (cmd_is_root(c, "check", &err))
-        return cmd_fail(c, CMD_REFUSED, &err);
     if (!target_parse(c->job, &name)) {
         err_set(&err, "not a job or a generation of one: %s (12, 12.last, 12.0.3)", c->job);
         return cmd_fail(c, CMD_USAGE, &err);
     }
-    if (target_open(c, name.job, &t, &err) < 0 || target_find(&t, &name, &id, &err) < 0 ||
-        (c->node && run_there(c, t.path, &err) < 0))
-        status = cmd_fail(c, CMD_FAILED, &err);
-    else
-        status = check(c, &t, id, &err);
-    target_close(&t);
-    return status;
+    return target_with(c, "check", name.job, check);
 }
 
 const struct verb verb_check = {

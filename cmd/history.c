@@ -78,7 +78,7 @@ int history_print(uint32_t job, const struct history *h)
     return rc;
 }
 
-json_t *history_json(const struct history *h)
+static json_t *runs_json(const struct history *h)
 {
     json_t *list = json_array();
 
@@ -96,32 +96,30 @@ json_t *history_json(const struct history *h)
     return list;
 }
 
+json_t *history_json(uint32_t job, const struct history *h)
+{
+    return json_pack("{s:I, s:o, s:I, s:I}", "job", (json_int_t)job, "runs", runs_json(h), "ran",
+                     (json_int_t)history_ran(h, UINT32_MAX), "lost", (json_int_t)history_lost(h));
+}
+
+static int tell(const struct cmd *c, const struct target *t, struct err *err)
+{
+    struct history h = {0};
+    int rc = event_each(t->taskfd, history_add, &h, err);
+
+    if (rc == 0 && c->html)
+        history_html(t->job.job, &h);
+    else if (rc == 0 && c->json)
+        rc = cmd_print_json(history_json(t->job.job, &h));
+    else if (rc == 0 && history_print(t->job.job, &h) < 0)
+        rc = err_sys(err, "no memory");
+    history_free(&h);
+    return rc;
+}
+
 static int run_history(const struct cmd *c)
 {
-    struct target t = {.taskfd = -1};
-    struct history h = {0};
-    struct err err = {""};
-    int status = CMD_DONE;
-
-    if (cmd_is_root(c, "history", &err))
-        return cmd_fail(c, CMD_REFUSED, &err);
-    if (target_open(c, c->job, &t, &err) < 0 || event_each(t.taskfd, history_add, &h, &err) < 0) {
-        status = cmd_fail(c, CMD_FAILED, &err);
-    } else if (c->html) {
-        history_html(t.job.job, &h);
-    } else if (c->json) {
-        status = cmd_print_json(json_pack("{s:I, s:o, s:I, s:I}", "job", (json_int_t)t.job.job,
-                                          "runs", history_json(&h), "ran",
-                                          (json_int_t)history_ran(&h, UINT32_MAX), "lost",
-                                          (json_int_t)history_lost(&h))) < 0
-                     ? CMD_FAILED
-                     : CMD_DONE;
-    } else if (history_print(t.job.job, &h) < 0) {
-        status = CMD_FAILED;
-    }
-    history_free(&h);
-    target_close(&t);
-    return status;
+    return target_with(c, "history", c->job, tell);
 }
 
 const struct verb verb_history = {

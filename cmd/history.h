@@ -11,7 +11,7 @@
 
 /* A table on stdout and a line of sums. -1 without memory. */
 int history_print(uint32_t job, const struct history *h);
-json_t *history_json(const struct history *h);
+json_t *history_json(uint32_t job, const struct history *h);
 /* One HTML page with a drawing (SVG), which needs nothing else; all that is not ours is escaped. */
 void history_html(uint32_t job, const struct history *h);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/cmd.h"
 #include "cmd/generation.h"
+#include "cmd/history.h"
 #include "cmd/job.h"
 #include "cmd/text.h"
 #include "cmd/verb.h"
@@ -129,9 +130,9 @@ static struct sum *sum_jobs(const struct rows *rows, struct sum *all)
     return sums;
 }
 
-static int print_json(const char *path, const struct rows *rows)
+static int print_json(const char *path, const struct rows *rows, json_t *history)
 {
-    json_t *list = json_array(), *jobs = json_array();
+    json_t *list = json_array(), *jobs = json_array(), *top;
     struct sum all, *sums = sum_jobs(rows, &all);
 
     for (size_t i = 0; i < rows->n; i++)
@@ -143,8 +144,11 @@ static int print_json(const char *path, const struct rows *rows)
                                               "generations", (json_int_t)sums[i].generations,
                                               "stored_bytes", (json_int_t)sums[i].bytes));
     free(sums);
-    return cmd_print_json(json_pack("{s:s, s:o, s:o, s:I}", "directory", path, "generations", list,
-                                    "jobs", jobs, "stored_bytes", (json_int_t)all.bytes));
+    top = json_pack("{s:s, s:o, s:o, s:I}", "directory", path, "generations", list, "jobs", jobs,
+                    "stored_bytes", (json_int_t)all.bytes);
+    if (top && history)
+        json_object_set(top, "history", history);
+    return cmd_print_json(top);
 }
 
 static void print_sum(const struct sum *s)
@@ -243,11 +247,43 @@ static int choose(const struct cmd *c, const char *path, struct base_job **jobs,
     return base_find(path, id, NULL, *jobs, err) < 0 ? -1 : 1;
 }
 
+/* Of one job its runs, too. */
+static int load_history(const char *path, const struct base_job *j, struct history *h,
+                        struct err *err)
+{
+    int taskfd = base_open_task(path, j, err);
+    int rc = taskfd < 0 ? -1 : event_each(taskfd, history_add, h, err);
+
+    io_close(&taskfd);
+    return rc;
+}
+
+static int print_all(const struct cmd *c, const char *path, const struct rows *rows,
+                     const struct base_job *job, const struct history *h)
+{
+    json_t *runs;
+    int rc;
+
+    if (!c->json) {
+        rc = print_table(rows);
+        if (rc == 0 && h->n > 0) {
+            putchar('\n');
+            rc = history_print(job->job, h);
+        }
+        return rc;
+    }
+    runs = h->n > 0 ? history_json(job->job, h) : NULL;
+    rc = print_json(path, rows, runs);
+    json_decref(runs);
+    return rc == CMD_DONE ? 0 : -1;
+}
+
 static int run_list(const struct cmd *c)
 {
     char path[PATH_MAX];
     struct base_job *jobs = NULL;
     struct rows rows = {NULL, 0, 0};
+    struct history h = {0};
     struct err err = {{0}};
     int n, status = CMD_DONE;
 
@@ -261,20 +297,24 @@ static int run_list(const struct cmd *c)
     for (int i = 0; i < n; i++) {
         struct err one = {{0}};
 
-        if (add_job(path, &jobs[i], &rows, &one) < 0) {
+        if (add_job(path, &jobs[i], &rows, &one) < 0 ||
+            (c->job && load_history(path, &jobs[i], &h, &one) < 0 && errno != ENOENT)) {
             err_prefix(&one, "job %u", jobs[i].job);
             err_clean(one.text);
             fprintf(stderr, "scheckpoint: %s\n", one.text);
             status = CMD_FAILED;
         }
     }
-    free(jobs);
-    if (n < 0)
+    if (n < 0) {
+        free(jobs);
         return status;
+    }
     if (rows.n > 1)
         qsort(rows.row, rows.n, sizeof *rows.row, newest_first);
-    if (c->json ? print_json(path, &rows) < 0 : print_table(&rows) < 0)
+    if (print_all(c, path, &rows, jobs, &h) < 0)
         status = CMD_FAILED;
+    history_free(&h);
+    free(jobs);
     if (rows.n == 0 && !c->json)
         fprintf(stderr, "scheckpoint: no checkpoints in %s\n", path);
     free(rows.row);
@@ -289,7 +329,8 @@ const struct verb verb_list = {
     .min_args = 0,
     .max_args = 1,
     .takes = 0,
-    .help = "usage: scheckpoint list [--json] [-d DIR] [JOBID]\n"
-            "\n"
-            "Lists your checkpoints, or one job's, newest first.\n",
+    .help =
+        "usage: scheckpoint list [--json] [-d DIR] [JOBID]\n"
+        "\n"
+        "Lists your checkpoints, newest first; of one job also its runs (scheckpoint history).\n",
 };

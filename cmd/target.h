@@ -34,6 +34,11 @@ struct target {
 int target_open(const struct cmd *c, const char *job, struct target *t, struct err *err);
 void target_close(struct target *t);
 
+/* For what only the owner may do to one job: root is refused, the job opened, fn called and the job closed.  fn returns
+ * the exit status, or -1 with a text. */
+int target_with(const struct cmd *c, const char *verb, const char *job,
+                int (*fn)(const struct cmd *c, const struct target *t, struct err *err));
+
 /* The generation that the name means; ANY is the newest.  errno ENOENT: there is none. */
 int target_find(const struct target *t, const struct target_name *name, struct gendir_id *id,
                 struct err *err);

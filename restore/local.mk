@@ -1,7 +1,8 @@
 # What reads and verifies a generation: for scheckpoint, too.
 noinst_LTLIBRARIES += libread.la
 libread_la_SOURCES = \
-	restore/bundle.c restore/bundle.h restore/keptlist.c restore/keptlist.h restore/index.c restore/index.h restore/unfold.c restore/unfold.h \
+	restore/bundle.c restore/bundle.h restore/index.c restore/index.h restore/inputs.c restore/inputs.h \
+	restore/keptlist.c restore/keptlist.h restore/unfold.c restore/unfold.h \
 	restore/unpack.c restore/unpack.h \
 	restore/verify.c restore/verify.h restore/vdso.c restore/vdso.h restore/wire.c restore/wire.h
 libread_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CRYPTO_CFLAGS) -pthread
@@ -12,7 +13,7 @@ noinst_LTLIBRARIES += librestore.la
 librestore_la_SOURCES = \
 	restore/attempt.c restore/attempt.h \
 	restore/filter.c restore/filter.h restore/filter_core.c restore/filter_file.c restore/filter_impl.h restore/filter_mm.c \
-	restore/inputs.c restore/inputs.h restore/procs.c restore/procs.h \
+	restore/procs.c restore/procs.h \
 	restore/putback.c restore/putback.h restore/putback_copy.c restore/putback_cut.c \
 	restore/putback_impl.h restore/putback_path.c restore/serve.c restore/serve.h restore/tree.c restore/tree.h
 librestore_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CRYPTO_CFLAGS) -pthread

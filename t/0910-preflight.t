@@ -31,6 +31,19 @@ fails() {
 # forge GENERATION VERB... - what the owner himself can do to it, sealed anew
 forge() { run "$TB/forge-generation.py" "$TB/munge/munge.sock" "$@"; }
 
+# crowded COMMAND... - as the test user in a control group of at most three processes
+crowded() {
+    local v1=/sys/fs/cgroup/pids v2=/sys/fs/cgroup group rc
+    if [ -d "$v1" ]; then group=$v1/ckpt-test.$$; else group=$v2/ckpt-test.$$; fi
+    mkdir "$group" && echo 3 >"$group/pids.max" || return 9
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    run_root bash -c 'echo $$ >"$1/cgroup.procs"; shift; cd /; exec "$@"' - "$group" \
+        setpriv --reuid ckptest --regid ckptest --init-groups "$@"
+    rc=$?
+    wait_until 20 rmdir "$group" >/dev/null
+    return $rc
+}
+
 files() { # a program with an input, an output, a directory of its own, as an executable that can be replaced
     local job dir=$HOME_DIR/work gen pid_max=
     install -d -o ckptest -g ckptest "$dir"
@@ -40,7 +53,9 @@ files() { # a program with an input, an output, a directory of its own, as an ex
 import os, sys, time
 os.chdir("$dir")
 i = open("input", "rb")
-o = os.open("output", os.O_RDWR | os.O_CREAT, 0o644)
+o = os.open("output", os.O_WRONLY | os.O_CREAT, 0o644)
+k = os.open("index", os.O_RDWR | os.O_CREAT, 0o644)
+os.write(k, b"0123456789")
 i.read(3)
 os.dup2(o, 200)
 n = 0
@@ -74,12 +89,27 @@ END
     chmod 444 "$dir/output"
     fails "files: an output that cannot be written" outputs "$dir/output: Permission denied" check "$job"
     chmod 644 "$dir/output"
+    cp -p "$dir/index" "$HOME_DIR/index.whole"
+    truncate -s 1 "$dir/index"
+    like "files: what is put back is listed" "$(check "$job")" \
+        "good +outputs +$dir/index: has been written to, is put back with the 10 bytes"
+    rm "$dir/index"
+    like "files: also when it has gone" "$(check "$job")" "good +outputs +$dir/index: is not there, is put back"
+    cp -p "$HOME_DIR/index.whole" "$dir/index"
+    chmod 444 "$dir/index"
+    fails "files: one that is put back and cannot be written" outputs "$dir/index: Permission denied" check "$job"
+    chmod 644 "$dir/index"
     echo more >>"$dir/input"
-    fails "files: a changed input" inputs "$dir/input: has changed: 16 bytes, it had 11" check "$job"
+    like "files: an input that has grown is worth a warning" "$(check "$job")" "warn +inputs +$dir/input has grown"
+    printf 'X123456789\n' >"$dir/input"
+    fails "files: a changed input of the same size" inputs "$dir/input, which the job reads, has changed" check "$job"
+    printf '0123456789\n' >"$dir/input"
+    printf 012 >"$dir/input"
+    fails "files: a shorter input" inputs "$dir/input, which the job reads, has changed" check "$job"
+    printf '0123456789\n' >"$dir/input"
     mv "$dir/input" "$dir/away"
-    fails "files: a missing input" inputs "$dir/input: is not there" check "$job"
+    fails "files: a missing input" inputs "$dir/input, which the job reads, has gone" check "$job"
     mv "$dir/away" "$dir/input"
-    truncate -s 11 "$dir/input"
     mv "$dir" "$dir.away"
     fails "files: a missing directory" directories "$dir: is not there" check "$job"
     mv "$dir.away" "$dir"
@@ -94,12 +124,13 @@ data = open(sys.argv[1], "rb").read()
 at = data.index(build)
 open(sys.argv[1], "r+b").write(data[:at] + bytes(255 - b for b in build) + data[at + len(build):])
 END
-    fails "files: another program of that size" programs "$PYTHON: .*another build id" check "$job"
+    fails "files: another program of that size" programs "$PYTHON, which the job runs, has changed" check "$job"
     cp -p "$PYTHON.old" "$PYTHON"
 
     fails "files: too few descriptors" descriptors "ulimit -Hn is 100" \
         run prlimit --nofile=100:100 scheckpoint check "$job"
     fails "files: too few processes" processes "ulimit -u is 1" run prlimit --nproc=1:1 scheckpoint check "$job"
+    fails "files: too few processes in the control group" processes "pids.max 3" crowded scheckpoint check "$job"
     fails "files: no munge" munge 'unge' run bash -c \
         "sed 's/^MungeSocket=.*/MungeSocket=\/nowhere/' $TB/etc/checkpoint.conf >$HOME_DIR/other.conf
          scheckpoint check --conf $HOME_DIR/other.conf $job"

@@ -24,6 +24,9 @@ history() {
     is "history: nothing is lost" "$(jq .lost <<<"$out")" 0
     like "history: as a table" "$(run scheckpoint history "$job")" '^ +1 +restored gen-0000-000002 +'
     like "history: with its sums" "$(run scheckpoint history "$job")" "^job $job: 2 runs, 0:00:[0-9]+ in all, 0:00:00 of it lost"
+    like "history: list tells the runs of one job, too" "$(run scheckpoint list "$job")" '^ +1 +restored gen-0000-000002 +'
+    is "history: and as JSON" "$(run scheckpoint list --json "$job" | jq -r '.history.runs | length')" 2
+    unlike "history: but not of all jobs" "$(run scheckpoint list)" 'restored gen-'
     run scheckpoint history --html "$job" >"$TEST_TMP/history.html"
     ok "history: a page that is well formed" python3 -c '
 import html.parser, sys
