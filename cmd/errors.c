@@ -29,7 +29,8 @@ static int note(const struct event *e, void *arg)
     struct history *h = arg;
 
     if (!strcmp(e->event, "checkpoint-failed") || !strcmp(e->event, "restore-failed") ||
-        !strcmp(e->event, "held") || !strcmp(e->event, "elsewhere")) {
+        !strcmp(e->event, "held") || !strcmp(e->event, "vetoed") ||
+        !strcmp(e->event, "elsewhere")) {
         h->failure[h->failures++ % SHOWN] = *e;
         h->current++;
     } else if (!strcmp(e->event, "checkpoint") || !strcmp(e->event, "restored")) {

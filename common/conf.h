@@ -36,7 +36,7 @@ struct conf {
     uint64_t max_site_size;   /* MaxSiteSize: in use on their filesystem; 0 = no limit */
     uint64_t min_free;        /* MinFree: to stay free there; 0 = no limit */
     uint32_t expire_days;     /* ExpireDays: of jobs that have ended, default 14; 0 = never */
-    uint32_t max_dumps; /* MaxDumps: at once on a node, 0 = no limit; default 4 */
+    uint32_t max_dumps;       /* MaxDumps: at once on a node, 0 = no limit; default 4 */
     uint32_t max_restarts;    /* MaxRestarts: default 20 */
     uint32_t busy_wait;       /* BusyWait: seconds, default 5 */
     uint32_t busy_retries;    /* BusyRetries: default 5 */
@@ -47,6 +47,8 @@ struct conf {
     enum facts_choice inputs;        /* Inputs: refuse|warn, default refuse */
     enum facts_snapshot snapshot;    /* Snapshot: yes|no|require, default yes */
     enum facts_tight snapshot_tight; /* SnapshotTight: hold|drop, default hold */
+    struct facts_hooks hooks;        /* HookBefore, HookAfter, HookRestored: default "", none */
+    uint32_t hook_timeout;           /* HookTimeout: a Slurm time, default 30 seconds */
 };
 
 #define CONF_DEFAULT_PATH CKPT_SYSCONFDIR "/checkpoint.conf"

@@ -71,6 +71,10 @@ static const struct conf_key rows[] = {
     ROW("Inputs", inputs, CHOICE, 0, 0),
     ROW("Snapshot", snapshot, SNAPSHOT, 0, 0),
     ROW("SnapshotTight", snapshot_tight, TIGHT, 0, 0),
+    ROW("HookBefore", hooks.before, PATHNAME, 0, 0),
+    ROW("HookAfter", hooks.after, PATHNAME, 0, 0),
+    ROW("HookRestored", hooks.restored, PATHNAME, 0, 0),
+    ROW("HookTimeout", hook_timeout, DURATION, 1, 3600),
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 _Static_assert(NROWS <= CONF_KEYS_MAX, "the reader has one bit per key");
@@ -122,6 +126,8 @@ static int set_u32(const struct conf_key *row, const char *value, struct conf *c
         if (!spec_parse_time(value, &n) || n < row->min)
             return err_set(err, "%s must be a Slurm time (minutes, hours:minutes:seconds, ...)%s",
                            row->key, row->min ? " over 0" : "");
+        if (n > row->max)
+            return err_set(err, "%s must be at most %u seconds", row->key, row->max);
     } else {
         if (!parse_digits(value, &end, &v) || *end || v < row->min || v > row->max)
             return err_set(err, "%s must be a number from %u to %u", row->key, row->min, row->max);

@@ -215,6 +215,7 @@ static void every_key(void **state)
                   "FilesOver=warn\n"
                   "Inputs=warn\n"
                   "MaxDumps=9\n"
+                  "HookBefore=/opt/before\nHookRestored=/opt/a b\nHookTimeout=1:00:00\n"
                   "MaxRestarts=0", /* and no newline at the end */
                   &c, &e);
 
@@ -243,6 +244,10 @@ static void every_key(void **state)
     assert_int_equal(c.expire_days, 30);
     assert_int_equal(c.max_dumps, 9);
     assert_int_equal(c.max_restarts, 0);
+    assert_string_equal(c.hooks.before, "/opt/before");
+    assert_string_equal(c.hooks.after, "");
+    assert_string_equal(c.hooks.restored, "/opt/a b");
+    assert_int_equal(c.hook_timeout, 3600);
     assert_true(c.files_limit == 0 && c.files_over == CHOICE_WARN && c.inputs == CHOICE_WARN);
 }
 

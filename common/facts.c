@@ -25,6 +25,8 @@ struct row {
     uint64_t min, max;
 };
 
+#define HOOK_TIMEOUT_MAX 3600
+
 #define ROW(field, kind, min, max)                                                                 \
     {                                                                                              \
 #field, kind, offsetof(struct facts, field), sizeof(((struct facts *)0)->field), min, max  \
@@ -81,6 +83,13 @@ static const struct row rows[] = {
     ROW(snapshot, NUM32, 0, SNAPSHOT_REQUIRE),
     ROW(snapshot_tight, NUM32, 0, TIGHT_DROP),
     ROW(memory_kill, NUM64, 0, UINT64_MAX),
+    ROW(site_hooks.before, PATHNAME, 0, 0),
+    ROW(site_hooks.after, PATHNAME, 0, 0),
+    ROW(site_hooks.restored, PATHNAME, 0, 0),
+    ROW(hooks.before, PATHNAME, 0, 0),
+    ROW(hooks.after, PATHNAME, 0, 0),
+    ROW(hooks.restored, PATHNAME, 0, 0),
+    ROW(hook_timeout, NUM32, 1, HOOK_TIMEOUT_MAX),
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 _Static_assert(NROWS < 64, "one bit per row in facts_load");

@@ -27,6 +27,14 @@ enum facts_snapshot { SNAPSHOT_YES = 0, SNAPSHOT_NO = 1, SNAPSHOT_REQUIRE = 2 };
 enum facts_tight { TIGHT_HOLD = 0, TIGHT_DROP = 1 };
 
 #define FACTS_FILES_MAX 4096 /* with its NUL */
+#define FACTS_HOOK_MAX 1024  /* with its NUL */
+
+/* Programs that the shepherd runs around checkpoints, by absolute path; "": none. */
+struct facts_hooks {
+    char before[FACTS_HOOK_MAX]; /* a dump */
+    char after[FACTS_HOOK_MAX];
+    char restored[FACTS_HOOK_MAX];
+};
 
 struct facts {
     char cluster[64];
@@ -74,9 +82,9 @@ struct facts {
         overhead; /* (user) with it: thousandths of the time that checkpoints may take; 0: by mtbf */
     uint32_t mtbf; /* seconds between failures of this job's nodes, on average */
     uint32_t
-        max_runtime; /* (user) seconds that the job may run, over all its starts; 0: no limit */
-    uint32_t source_job;          /* (user) whose checkpoint this job begins with; 0: none */
-    char source_generation[32];   /* (user) which; "": the newest that is good */
+        max_runtime;     /* (user) seconds that the job may run, over all its starts; 0: no limit */
+    uint32_t source_job; /* (user) whose checkpoint this job begins with; 0: none */
+    char source_generation[32]; /* (user) which; "": the newest that is good */
     char files
         [FACTS_FILES_MAX]; /* (user) paths and patterns, ':' between them, to be copied into each
                                      generation; relative ones begin at the job's directory */
@@ -88,6 +96,8 @@ struct facts {
     uint64_t memory_kill;            /* bytes of all processes together at which Slurm kills the job
                              (OverMemoryKill); 0: it does not */
     enum facts_choice inputs; /* (user) an input file that has changed: no restore, or a warning */
+    struct facts_hooks site_hooks, hooks; /* hooks: (user) */
+    uint32_t hook_timeout;                /* (user) seconds for those of one moment together */
 };
 
 /* Write *f into a new sealed memfd.  Returns the fd (close-on-exec) or -1.  Call as root: the owner

@@ -56,6 +56,9 @@ static struct facts good(void)
     f.busy_retries = 3;
     f.overhead = 10;
     f.mtbf = 86400;
+    snprintf(f.site_hooks.before, sizeof f.site_hooks.before, "/etc/before");
+    snprintf(f.hooks.restored, sizeof f.hooks.restored, "/home/alice/restored hook");
+    f.hook_timeout = 30;
     snprintf(f.files, sizeof f.files, "./a b:/dev/shm/x*");
     f.files_limit = UINT64_C(2) << 30;
     f.inputs = CHOICE_WARN;
@@ -234,6 +237,10 @@ static void values_out_of_range(void **state)
         "dir=/a/../b",
         "dir=",
         "isolation=2",
+        "hooks.before=before.sh",
+        "site_hooks.after=/a/../b",
+        "hook_timeout=0",
+        "hook_timeout=3601",
         "keep=0",
         "compress=3",
         "compress_level=0",

@@ -8,16 +8,18 @@
 
 #define MAX_SECONDS (10u * 365 * 86400)
 #define MAX_KEEP 100
+#define MAX_HOOK_SECONDS 3600
+#define HOOK_ALLOWED "the absolute path of a program, without '..'"
 
 const char spec_help[] =
-    "a time between checkpoints (minutes, minutes:seconds, hours:minutes:seconds, days-hours, "
-    "days-hours:minutes, days-hours:minutes:seconds), and, separated by commas, interval=TIME (0: "
-    "none by the clock)|auto, overhead=N%, max-runtime=TIME, keep=1..100, "
+    "a time between checkpoints (minutes, minutes:seconds, hours:minutes:seconds, "
+    "days-hours[:minutes[:seconds]]), and, separated by commas, interval=TIME (0: none)|auto, "
+    "overhead=N%, max-runtime=TIME, keep=1..100, "
     "compress=none|lz4|zstd|zstd:1..19, isolation=private|host, "
     "name=NAME (of a step), "
     "restore=JOBID[.GENERATION], "
     "files=PATH[:PATH...], files-limit=SIZE, files-over=refuse|warn, inputs=refuse|warn, "
-    "snapshot=yes|no|require";
+    "snapshot=yes|no|require, hook-{before,after,restored}=PROGRAM, hook-timeout=TIME";
 
 /* Digits to a number, which they must be from first to last; *p stands behind them afterwards. */
 static bool take_number(const char **p, uint64_t *v)
@@ -291,6 +293,41 @@ static bool set_snapshot(struct spec *s, const char *value)
     return facts_snapshot_parse(value, &s->snapshot);
 }
 
+bool spec_parse_hook(const char *text, char path[FACTS_HOOK_MAX])
+{
+    size_t len = strlen(text);
+
+    if (*text != '/' || len < 2 || len >= FACTS_HOOK_MAX || !path_ok(text, len))
+        return false;
+    memcpy(path, text, len + 1);
+    return true;
+}
+
+static bool set_hook_before(struct spec *s, const char *value)
+{
+    s->has_hook_before = true;
+    return spec_parse_hook(value, s->hooks.before);
+}
+
+static bool set_hook_after(struct spec *s, const char *value)
+{
+    s->has_hook_after = true;
+    return spec_parse_hook(value, s->hooks.after);
+}
+
+static bool set_hook_restored(struct spec *s, const char *value)
+{
+    s->has_hook_restored = true;
+    return spec_parse_hook(value, s->hooks.restored);
+}
+
+static bool set_hook_timeout(struct spec *s, const char *value)
+{
+    s->has_hook_timeout = true;
+    return spec_parse_time(value, &s->hook_timeout) && s->hook_timeout > 0 &&
+           s->hook_timeout <= MAX_HOOK_SECONDS;
+}
+
 static const struct row {
     const char *key;
     const char *allowed;
@@ -315,6 +352,11 @@ static const struct row {
     {"files-over", "refuse or warn", set_files_over, offsetof(struct spec, has_files_over)},
     {"inputs", "refuse or warn", set_inputs, offsetof(struct spec, has_inputs)},
     {"snapshot", "yes, no or require", set_snapshot, offsetof(struct spec, has_snapshot)},
+    {"hook-before", HOOK_ALLOWED, set_hook_before, offsetof(struct spec, has_hook_before)},
+    {"hook-after", HOOK_ALLOWED, set_hook_after, offsetof(struct spec, has_hook_after)},
+    {"hook-restored", HOOK_ALLOWED, set_hook_restored, offsetof(struct spec, has_hook_restored)},
+    {"hook-timeout", "a time from 0:01 to 60 (minutes)", set_hook_timeout,
+     offsetof(struct spec, has_hook_timeout)},
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 
@@ -361,7 +403,7 @@ static int parse_piece(char *piece, struct spec *s, struct err *err)
 
 int spec_parse(const char *text, struct spec *s, struct err *err)
 {
-    char copy[FACTS_FILES_MAX + 256], *piece = copy, *comma;
+    char copy[FACTS_FILES_MAX + 3 * FACTS_HOOK_MAX + 256], *piece = copy, *comma;
     struct spec got;
 
     memset(&got, 0, sizeof got);

@@ -35,6 +35,9 @@ struct spec {
     char name[25]; /* of a step: [A-Za-z0-9_]{1,24}, "" none */
     bool has_snapshot;
     enum facts_snapshot snapshot;
+    bool has_hook_before, has_hook_after, has_hook_restored, has_hook_timeout;
+    struct facts_hooks hooks;
+    uint32_t hook_timeout; /* seconds, 1..3600 */
     bool has_restore;
     uint32_t restore_job;
     char restore_generation[32]; /* "": the newest that is good */
@@ -55,6 +58,9 @@ bool spec_parse_size(const char *text, uint64_t *bytes);
 
 /* A generation's name, or short as "0.3", to its name. */
 bool spec_parse_generation(const char *text, char name[32]);
+
+/* An absolute path without '..' and control characters. */
+bool spec_parse_hook(const char *text, char path[FACTS_HOOK_MAX]);
 
 /* "refuse", "warn" */
 bool spec_parse_choice(const char *text, enum facts_choice *c);

@@ -149,6 +149,14 @@ static void refused_with_the_piece_and_what_is_allowed(void **state)
         {"inputs=", "'inputs='", "refuse or warn"},
         {"snapshot=", "'snapshot='", "yes, no or require"},
         {"snapshot=maybe", "'snapshot=maybe'", "yes, no or require"},
+        {"hook-before=", "'hook-before='", "the absolute path of a program"},
+        {"hook-after=hook", "'hook-after=hook'", "the absolute path of a program"},
+        {"hook-restored=/", "'hook-restored=/'", "the absolute path of a program"},
+        {"hook-before=/a/../b", "'hook-before=/a/../b'", "without '..'"},
+        {"hook-before=/a\nb", "'hook-before=/a", "the absolute path"},
+        {"hook-before=/a,hook-before=/b", "'hook-before=/b'", "given twice"},
+        {"hook-timeout=0", "'hook-timeout=0'", "a time from 0:01"},
+        {"hook-timeout=1:00:01", "'hook-timeout=1:00:01'", "a time from 0:01"},
     };
 
     (void)state;
@@ -203,6 +211,12 @@ static void everything_at_once(void **state)
     struct spec s;
 
     (void)state;
+    assert_int_equal(
+        spec_parse("5,hook-before=/a/b c,hook-restored=/d,hook-timeout=0:01", &s, NULL), 0);
+    assert_string_equal(s.hooks.before, "/a/b c");
+    assert_string_equal(s.hooks.after, "");
+    assert_string_equal(s.hooks.restored, "/d");
+    assert_true(s.has_hook_timeout && s.hook_timeout == 1);
     assert_int_equal(spec_parse("0:05,keep=100,compress=zstd:3,isolation=host", &s, NULL), 0);
     assert_true(s.has_interval && s.has_keep && s.has_compress && s.has_isolation);
     assert_int_equal(s.interval, 5);

@@ -15,7 +15,7 @@ keeper_SOURCES = spank/keeper.c spank/keeper.h spank/keeper_run.c spank/slots.c 
 keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 
 shepherd_SOURCES = \
-	spank/shepherd_able.c spank/shepherd_caps.c spank/shepherd_found.c \
+	spank/shepherd_able.c spank/shepherd_caps.c spank/shepherd_found.c spank/shepherd_hook.c spank/hook.c spank/hook.h \
 	spank/shepherd.c spank/shepherd.h spank/shepherd_dump.c spank/shepherd_files.c spank/shepherd_final.c \
 	spank/shepherd_limit.c spank/shepherd_request.c \
 	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
@@ -42,6 +42,10 @@ spank_interval_test_LDADD = libimage.la libcommon.la $(CMOCKA_LIBS) -lm
 spank_elsewhere_test_SOURCES = spank/elsewhere_test.c spank/elsewhere.c
 spank_elsewhere_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 spank_elsewhere_test_LDADD = libcommon.la $(CMOCKA_LIBS)
+check_PROGRAMS += spank/hook_test
+spank_hook_test_SOURCES = spank/hook_test.c spank/hook.c
+spank_hook_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+spank_hook_test_LDADD = libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += spank/relay_test spank/slots_test spank/steps_test
 spank_relay_test_SOURCES = spank/relay_test.c spank/relay.c
 spank_relay_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

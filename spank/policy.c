@@ -152,6 +152,9 @@ static int user_part(const struct conf *conf, const struct policy_task *t, struc
     f->inputs = s.has_inputs ? s.inputs : conf->inputs;
     f->snapshot = s.has_snapshot ? s.snapshot : conf->snapshot;
     f->snapshot_tight = conf->snapshot_tight;
+    f->site_hooks = conf->hooks;
+    f->hooks = s.hooks;
+    f->hook_timeout = s.has_hook_timeout ? s.hook_timeout : conf->hook_timeout;
     if (isolation(conf, f, err) < 0)
         return -1;
     return directory(conf, t, f, err);

@@ -62,6 +62,8 @@ static void reap(struct shepherd *s)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         if (pid == s->root)
             ended(s, status);
+        else
+            shepherd_hooks_reaped(s, pid, status);
 }
 
 static void on_signal(struct shepherd *s, int sig)
@@ -111,7 +113,7 @@ static void keeper_gone(struct shepherd *s)
         ended(s, SIGKILL);
     else if (s->root == 0)
         s->root = s->restored_pid;
-    if (!s->dumping)
+    if (!s->dumping || s->hooks.running)
         return;
     shepherd_request_init(s, &r, PROTO_DUMP, "");
     proto_reply_init(&none, &r);
@@ -146,6 +148,8 @@ static int timeout_ms(const struct shepherd *s)
 {
     int64_t left;
 
+    if (s->hooks.running)
+        return runclock_wait(s->hooks.hook.deadline_ms);
     if (s->retry_ms) {
         left = s->retry_ms - shepherd_now_ms();
         return left > RUNCLOCK_TICK_MS ? RUNCLOCK_TICK_MS : left > 0 ? (int)left : 0;
@@ -160,21 +164,28 @@ static void loop(struct shepherd *s)
 {
     shepherd_timer_arm(s);
     shepherd_limit_arm(s);
+    if (s->restored) {
+        s->dumping = true;
+        s->dumping = shepherd_hooks_begin(s, HOOK_RESTORED) && s->dumping;
+    }
     /* What was put before we listened; a restored tree may have put it itself. */
     shepherd_requests(s);
     while (!s->ended) {
-        struct pollfd p[4 + RELAY_NFDS] = {{.fd = s->signals, .events = POLLIN},
+        const int hook = s->hooks.running ? s->hooks.hook.out : -1;
+        struct pollfd p[5 + RELAY_NFDS] = {{.fd = s->signals, .events = POLLIN},
                                            {.fd = s->timer, .events = POLLIN},
                                            {.fd = s->keeper, .events = POLLIN},
-                                           {.fd = s->limit_timer, .events = POLLIN}};
+                                           {.fd = s->limit_timer, .events = POLLIN},
+                                           {.fd = hook, .events = POLLIN}};
 
-        relay_pollfds(&s->relay, p + 4);
-        int n = poll(p, 4 + RELAY_NFDS, timeout_ms(s));
+        relay_pollfds(&s->relay, p + 5);
+        int n = poll(p, 5 + RELAY_NFDS, timeout_ms(s));
 
         if (n < 0 && errno != EINTR)
             break;
         runclock_ms(); /* its tick */
         relay_pump(&s->relay);
+        shepherd_hooks_look(s);
         if (s->retry_ms && shepherd_now_ms() >= s->retry_ms)
             shepherd_dump_again(s);
         else if (s->stopping)
@@ -352,6 +363,7 @@ int main(int argc, char **argv)
     if (rc > 0)
         return rc;
     loop(&s);
+    hook_kill(&s.hooks.hook);
     if (!relay_drain(&s.relay, DRAIN_MS))
         shepherd_say("the end of the output is lost: slurmstepd does not take it");
     clean_up(&s);

@@ -6,6 +6,7 @@
  *   shepherd.c        start, event loop, signals, exit
  *   shepherd_start.c  copies, restore or first launch
  *   shepherd_dump.c   the running checkpoint, and the clock
+ *   shepherd_hook.c   programs of the user's and the site's around a checkpoint
  *   shepherd_final.c  the last one: requeue, limit, vacate
  *   shepherd_request.c  what scheckpoint asks for; the counter of disables
  *   shepherd_able.c   what in the tree cannot be checkpointed, for scheckpoint able
@@ -28,6 +29,7 @@
 #include "common/gendir.h"
 #include "common/proto.h"
 #include "common/request.h"
+#include "spank/hook.h"
 #include "spank/relay.h"
 #include "spank/slurmjob.h"
 #include "spank/topo.h"
@@ -51,6 +53,19 @@ enum final_kind {
     FINAL_VACATE,    /* scheckpoint vacate: so, and held */
     FINAL_CANCELLED, /* scancel came while its last checkpoint was made */
     FINAL_UNKNOWN,
+};
+
+enum hook_moment { HOOK_BEFORE, HOOK_AFTER, HOOK_RESTORED };
+
+/* Those of one moment, one after the other. */
+struct hooks {
+    bool running;
+    enum hook_moment moment;
+    unsigned n; /* 0: the site's, 1: the user's */
+    int64_t end_ms;
+    char veto[300];           /* HOOK_BEFORE: why not; "" none */
+    struct proto_reply reply; /* HOOK_AFTER: what has come of the dump */
+    struct hook hook;
 };
 
 struct shepherd {
@@ -88,7 +103,12 @@ struct shepherd {
     int64_t lead_s; /* between the last checkpoint and the time limit */
     int64_t give_up_ms; /* ... by then the steps must have ended (CLOCK_MONOTONIC) */
 
-    bool dumping; /* a dump was asked for and not yet answered */
+    bool
+        dumping; /* a dump was asked for and not yet answered; its hooks, and those of a restore, count too */
+    struct hooks hooks;
+    bool hooked;   /* the hooks before this dump were asked */
+    bool vetoed;   /* ... and one was against it */
+    bool restored; /* the hooks after a restore are due */
     unsigned retries;
     int64_t
         retry_ms; /* ... it waits for one of the node's others to end, and is tried again then (CLOCK_MONOTONIC); 0: no */
@@ -152,6 +172,12 @@ int shepherd_receive(struct shepherd *s, struct proto_reply *reply, int *fd);
 /* --- shepherd_dump.c */
 void shepherd_dump(struct shepherd *s, const char *reason, bool stop);
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r);
+/* What follows when hooks have ended: no hook is against it; one is; those after it have ended, and those after a
+ * restore. */
+void shepherd_dump_go(struct shepherd *s);
+void shepherd_dump_vetoed(struct shepherd *s, const char *why);
+void shepherd_dump_over(struct shepherd *s, const struct proto_reply *r);
+void shepherd_dump_idle(struct shepherd *s);
 /* SIGCONT to the tree: a dump has left it stopped, or its images are of a job that was suspended.  failed_dump: under
  * private isolation the keeper has seen to it. */
 void shepherd_go_on(struct shepherd *s, bool failed_dump);
@@ -161,6 +187,19 @@ void shepherd_interval(struct shepherd *s); /* the timer has expired */
 void shepherd_timer_arm(struct shepherd *s);
 int64_t shepherd_now_s(void); /* CLOCK_MONOTONIC */
 int64_t shepherd_now_ms(void);
+
+/* --- shepherd_hook.c */
+/* Run the hooks of that moment; one of the four above follows when they have ended (perhaps at once).  False: there are none, and nothing
+ * follows. */
+bool shepherd_hooks_begin(struct shepherd *s, enum hook_moment moment);
+/* A child has ended: was it a hook? */
+bool shepherd_hooks_reaped(struct shepherd *s, pid_t pid, int status);
+/* Now and then, while s->hooks.running. */
+void shepherd_hooks_look(struct shepherd *s);
+/* Slurm ends the job meanwhile. */
+void shepherd_hooks_hurry(struct shepherd *s);
+/* The last checkpoint before the limit was vetoed, and there is time: try again in a while. */
+void shepherd_hooks_again(struct shepherd *s);
 
 /* --- shepherd_final.c */
 void shepherd_terminate(struct shepherd *s); /* SIGTERM */
@@ -266,6 +305,9 @@ int64_t shepherd_limit_lead(int64_t limit_s, int64_t dump_ms);
 /* --- shepherd_script.c: all but the first do nothing in a step's task */
 /* The path of a file in the task's directory. */
 void shepherd_task_path(const struct shepherd *s, const char *name, char path[2 * PATH_MAX]);
+/* The root as the job's own pid namespace, which is that of the shepherd's children and of /proc, numbers it; to be
+ * called in a child. -1: it has ended. */
+pid_t shepherd_root_pid(int pidfd);
 /* The script is about to be started from its beginning. */
 int shepherd_script_begin(struct shepherd *s, struct err *err);
 /* Is it to be started once more instead of restoring its tree? */

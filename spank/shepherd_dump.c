@@ -61,20 +61,29 @@ static int make_ready(struct shepherd *s, struct err *err)
 
 void shepherd_dump(struct shepherd *s, const char *reason, bool stop)
 {
+    snprintf(s->dump_reason, sizeof s->dump_reason, "%s", reason);
+    s->dump_stop = stop;
+    s->dumping = true;
+    s->vetoed = false;
+    /* Of a script that runs srun nothing is dumped; the tasks have their own. */
+    s->hooked = s->files && s->rootfd >= 0 && !shepherd_script_busy(s);
+    if (!s->hooked || !shepherd_hooks_begin(s, HOOK_BEFORE))
+        shepherd_dump_go(s);
+}
+
+void shepherd_dump_go(struct shepherd *s)
+{
     struct proto_request r;
     struct proto_reply done;
     struct err err = {{0}};
     int ready = -1;
 
-    shepherd_request_init(s, &r, PROTO_DUMP, reason);
-    if (stop)
+    shepherd_request_init(s, &r, PROTO_DUMP, s->dump_reason);
+    if (s->dump_stop)
         r.flags |= PROTO_F_STOP;
     if (s->dump_plain)
         r.flags |= PROTO_F_PLAIN;
-    snprintf(s->dump_reason, sizeof s->dump_reason, "%s", reason);
-    s->dump_stop = stop;
     s->dump_id = r.id;
-    s->dumping = true;
     errno = ENOTSUP;
     if (!s->files)
         err_set(&err, "there is no usable checkpoint directory: %s", s->facts.dir);
@@ -92,6 +101,18 @@ void shepherd_dump(struct shepherd *s, const char *reason, bool stop)
     else
         proto_reply_fail(&done, errno, "%s", err.text);
     shepherd_dump_done(s, &done);
+}
+
+void shepherd_dump_vetoed(struct shepherd *s, const char *why)
+{
+    struct proto_request r;
+    struct proto_reply vetoed;
+
+    shepherd_request_init(s, &r, PROTO_DUMP, s->dump_reason);
+    s->vetoed = true;
+    proto_reply_init(&vetoed, &r);
+    proto_reply_fail(&vetoed, ECANCELED, "vetoed by a hook: %s", why);
+    shepherd_dump_done(s, &vetoed);
 }
 
 static void succeeded(struct shepherd *s, const struct proto_reply *r)
@@ -118,8 +139,12 @@ static void succeeded(struct shepherd *s, const struct proto_reply *r)
 
 static void failed(struct shepherd *s, const struct proto_reply *r)
 {
-    s->failures++;
-    shepherd_event(s, "checkpoint-failed", r->generation, r->text, r);
+    if (s->vetoed) {
+        shepherd_event(s, "vetoed", "", r->text, NULL);
+    } else {
+        s->failures++;
+        shepherd_event(s, "checkpoint-failed", r->generation, r->text, r);
+    }
     if (strcmp(s->last_failure, r->text) != 0)
         shepherd_say("not saved (%s): %s", s->dump_reason, r->text);
     memcpy(s->last_failure, r->text, sizeof s->last_failure);
@@ -170,6 +195,11 @@ void shepherd_dump_again(struct shepherd *s)
     shepherd_dump_done(s, &failed);
 }
 
+static bool is_mark(const struct proto_reply *r)
+{
+    return r->error == 0 && !r->generation[0];
+}
+
 /* A generation of a later epoch may be anybody's of this uid: whether there is a successor slurmctld says.  Not reached, it
  * says nothing; the dump was refused, and that is enough for now. */
 static bool is_stale(struct shepherd *s)
@@ -182,7 +212,7 @@ static bool is_stale(struct shepherd *s)
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
 {
     struct proto_reply saved;
-    bool stopped = s->dump_stop, marked = r->error == 0 && !r->generation[0];
+    bool vetoed = s->vetoed, marked = is_mark(r);
 
     if (r->error == EUSERS) {
         wait_for_others(s);
@@ -190,36 +220,69 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
     }
     s->retry_ms = 0;
     s->retries = 0;
-    if (shepherd_find_saved(s, r, &saved))
+    if (!vetoed && shepherd_find_saved(s, r, &saved))
         r = &saved;
-    s->dumping = false;
     if (s->step)
         relay_resume(&s->relay);
-    else if (!marked)
+    else if (!marked && !vetoed)
         shepherd_script_release(s);
-    s->dump_plain = r->error != 0 && (r->flags & PROTO_R_SNAPSHOT);
+    if (!vetoed)
+        s->dump_plain = r->error != 0 && (r->flags & PROTO_R_SNAPSHOT);
     if (r->error == 0)
         succeeded(s, r);
     else
         failed(s, r);
-    if (marked && s->ring)
-        shepherd_script_ask(s, "create");
     if (r->error == ESTALE && is_stale(s)) {
+        s->dumping = false;
         shepherd_final_stale(s);
         return;
     }
+    if (s->dump_stop && r->error != 0 && !vetoed)
+        shepherd_go_on(s, true);
+    s->hooks.reply = *r;
+    if (!s->hooked || marked || !shepherd_hooks_begin(s, HOOK_AFTER))
+        shepherd_dump_over(s, &s->hooks.reply);
+}
+
+void shepherd_dump_over(struct shepherd *s, const struct proto_reply *r)
+{
+    bool stopped = s->dump_stop, marked = is_mark(r), vetoed = s->vetoed;
+    /* Of what Slurm does not force; its own SIGTERM comes with the limit. */
+    bool again = vetoed && s->early && s->final == FINAL_TIMELIMIT;
+
+    s->dumping = false;
+    if (marked && s->ring)
+        shepherd_script_ask(s, "create");
     if (stopped && marked && shepherd_script_stop(s))
         return;
     if (stopped && !marked && r->error == 0 && shepherd_final_saved(s, r))
         return;
-    shepherd_requests_answer(s, r, r->error ? "failed" : "done", r->text);
-    if (stopped)
-        shepherd_go_on(s, r->error != 0);
+    shepherd_requests_answer(s, r, vetoed ? "refused" : r->error ? "failed" : "done", r->text);
+    if (stopped && r->error == 0)
+        shepherd_go_on(s, false);
     if (s->final != FINAL_NONE && !stopped && s->final != FINAL_UNKNOWN &&
         s->final != FINAL_CANCELLED)
         shepherd_final(s);
     else if (s->final != FINAL_NONE) /* it could not be saved, or nobody knows why it should end */
         shepherd_final_failed(s);
+    if (s->dumping)
+        return;
+    if (again)
+        shepherd_hooks_again(s);
+    shepherd_timer_arm(s);
+    shepherd_requests_next(s);
+}
+
+/* The job may have come to its end meanwhile. */
+void shepherd_dump_idle(struct shepherd *s)
+{
+    s->dumping = false;
+    if (s->final == FINAL_UNKNOWN)
+        shepherd_dump(s, "terminate", false);
+    else if (s->final == FINAL_CANCELLED)
+        shepherd_final_failed(s);
+    else if (s->final != FINAL_NONE)
+        shepherd_final(s);
     if (s->dumping)
         return;
     shepherd_timer_arm(s);

@@ -38,8 +38,11 @@ static const char *reason(const struct shepherd *s)
 
 void shepherd_final(struct shepherd *s)
 {
-    if (s->dumping)
-        return; /* when it is done, the last one follows */
+    if (s->dumping) { /* when it is done, the last one follows */
+        if (!s->early)
+            shepherd_hooks_hurry(s);
+        return;
+    }
     if (s->disabled > 0)
         shepherd_disabled_tell(s, reason(s));
     else

@@ -229,8 +229,7 @@ void shepherd_script_release(struct shepherd *s)
 
 /* ---- the last one, while srun runs ---- */
 
-/* The root as this process's own pid namespace numbers it, which is that of /proc too. */
-static pid_t pid_of(int pidfd)
+pid_t shepherd_root_pid(int pidfd)
 {
     char path[64], text[512], *at;
     int fd;
@@ -249,7 +248,7 @@ static pid_t pid_of(int pidfd)
 
 static int stop_script(void *arg, void *result, struct err *err)
 {
-    pid_t root = pid_of(*(const int *)arg);
+    pid_t root = shepherd_root_pid(*(const int *)arg);
 
     (void)result;
     if (root <= 1) {
@@ -321,7 +320,7 @@ void shepherd_script_ask(struct shepherd *s, const char *verb)
 
 static int continue_script(void *arg, void *result, struct err *err)
 {
-    pid_t root = pid_of(*(const int *)arg);
+    pid_t root = shepherd_root_pid(*(const int *)arg);
 
     (void)result;
     (void)err;

@@ -73,7 +73,8 @@ static int make_facts(void)
                              .compress_level = 1,
                              .dump_timeout = 5,
                              .restore_timeout = 5,
-                             .mtbf = 3600};
+                             .mtbf = 3600,
+                             .hook_timeout = 30};
     struct err err = {{0}};
     int fd, plain;
     char buf[FACTS_MAX_BYTES];

@@ -54,6 +54,7 @@ static void defaults(void)
     o.facts.compress_level = 1;
     o.facts.dump_timeout = o.facts.restore_timeout = 60;
     o.facts.mtbf = 3600;
+    o.facts.hook_timeout = 30;
 }
 
 void set_compress(const char *v)
