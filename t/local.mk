@@ -51,7 +51,7 @@ EXTRA_DIST += t/lib.sh t/gallery.sh t/progs/Counter.java t/progs/background.sh t
 	t/progs/pipeline.sh t/progs/services.py
 
 # Attack programs of the security tests (t/05*.t, t/06*.t): built like the programs above, by make t-attacks.
-t_attacks = t/attack/client.so t/attack/crash t/attack/evil.so t/attack/hold t/attack/nsattack t/attack/spin t/attack/steal t/attack/talk.so \
+t_attacks = t/attack/client.so t/attack/crash t/attack/evil.so t/attack/hold t/attack/nsattack t/attack/seize t/attack/spin t/attack/steal t/attack/talk.so \
 	t/attack/withbit
 EXTRA_PROGRAMS += $(t_attacks)
 check_DATA += $(t_attacks)
@@ -74,6 +74,8 @@ t_attack_hold_SOURCES = t/attack/hold.c
 t_attack_hold_CFLAGS = $(WARN_CFLAGS)
 t_attack_nsattack_SOURCES = t/attack/nsattack.c
 t_attack_nsattack_CFLAGS = $(WARN_CFLAGS)
+t_attack_seize_SOURCES = t/attack/seize.c
+t_attack_seize_CFLAGS = $(WARN_CFLAGS)
 t_attack_spin_SOURCES = t/attack/spin.c
 t_attack_spin_CFLAGS = $(WARN_CFLAGS)
 t_attack_steal_SOURCES = t/attack/steal.c
