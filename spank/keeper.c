@@ -145,6 +145,16 @@ static bool is_pidfd(int fd)
     return strcmp(link, "anon_inode:[pidfd]") == 0 || strncmp(link, "pidfd:[", 7) == 0;
 }
 
+static bool take_slot(const struct facts *f)
+{
+    const uint64_t longest =
+        f->dump_timeout > f->restore_timeout ? f->dump_timeout : f->restore_timeout;
+    const struct slots_claim c = {
+        .most = f->max_dumps, .uid = f->uid, .seconds = longest + KEEPER_GRACE_MS / 1000 + 30};
+
+    return slots_take(KEEPER_FD_SLOTS, &c);
+}
+
 static void start(struct keeper *k, const struct proto_request *r, int fd)
 {
     struct err err = {{0}};
@@ -158,7 +168,7 @@ static void start(struct keeper *k, const struct proto_request *r, int fd)
         refuse(r, EINVAL, "the descriptor is not a pidfd");
     else if (!dump && k->root > 0)
         refuse(r, EINVAL, "a restored tree is running");
-    else if (!slots_take(KEEPER_FD_SLOTS, k->facts.max_dumps))
+    else if (!take_slot(&k->facts))
         refuse(r, EUSERS, "as many dumps and restores run on this node as may at once (MaxDumps)");
     else if (keeper_run_start(&k->run, &k->facts, r, fd, &err) < 0) {
         slots_give_back(KEEPER_FD_SLOTS);

@@ -22,6 +22,9 @@
 #define KEEPER_FD_SOCKET 4
 #define KEEPER_FD_SLOTS 5 /* slots.h; may be missing */
 
+/* The helpers have their own clocks; the keeper's is for one that hangs. */
+#define KEEPER_GRACE_MS 30000
+
 struct keeper_run {
     pid_t pid; /* the helper, leader of its own process group; 0: none runs */
     int result;

@@ -14,8 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The helpers have their own clocks; the keeper's is for one that hangs. */
-#define GRACE_MS 30000
 /* From its answer to its end. */
 #define ANSWERED_MS 5000
 
@@ -95,7 +93,7 @@ int keeper_run_start(struct keeper_run *run, const struct facts *f, const struct
     io_close(&result[1]);
     run->pid = pid;
     run->result = result[0];
-    run->deadline_ms = keeper_now_ms() + (int64_t)timeout * 1000 + GRACE_MS;
+    run->deadline_ms = keeper_now_ms() + (int64_t)timeout * 1000 + KEEPER_GRACE_MS;
     run->cancelled = run->shot = run->answered = false;
     run->request = *r;
     return 0;
