@@ -55,11 +55,12 @@ static const struct {
     const char *text;
 } belongs[] = {
     {VERB_WAITS, "--wait, --no-wait and --timeout belong to verbs that ask a job, not to"},
-    {VERB_NODE, "--node belongs to check, not to"},
+    {VERB_NODE, "--node belongs to check and doctor, not to"},
+    {VERB_USER, "--user belongs to prune and doctor, not to"},
     {VERB_HTML, "--html belongs to history, not to"},
     {VERB_ALL, "--all belongs to verify, not to"},
     {VERB_PRUNES,
-     "--keep, --older-than, --expired, --all-jobs, --dry-run and --user belong to prune, not to"},
+     "--keep, --older-than, --expired, --all-jobs and --dry-run belong to prune, not to"},
 };
 
 int options_wrong(const char *what, const char *which)
@@ -108,9 +109,6 @@ static int parse_prune_option(int opt, struct options *o)
 
     o->takes |= VERB_PRUNES;
     switch (opt) {
-    case OPT_DRY_RUN:
-        c->dry_run = true;
-        return 0;
     case OPT_KEEP:
         c->has_keep = true;
         return strcmp(optarg, "0") == 0 || parse_seconds(optarg, &c->keep)
@@ -127,8 +125,8 @@ static int parse_prune_option(int opt, struct options *o)
                    ? 0
                    : options_wrong("--expired wants days from 1 to 36500, or none", optarg);
     default:
-        c->user = optarg;
-        return *optarg ? 0 : options_wrong("--user wants a name", "");
+        c->dry_run = true;
+        return 0;
     }
 }
 
@@ -164,8 +162,11 @@ static int parse_option(int opt, struct options *o)
     case OPT_KEEP:
     case OPT_OLDER_THAN:
     case OPT_EXPIRED:
-    case OPT_USER:
         return parse_prune_option(opt, o);
+    case OPT_USER:
+        o->takes |= VERB_USER;
+        o->cmd.user = optarg;
+        return *optarg ? 0 : options_wrong("--user wants a name", "");
     case OPT_NODE:
         o->takes |= VERB_NODE;
         o->cmd.node = optarg;

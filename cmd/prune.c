@@ -400,7 +400,7 @@ const struct verb verb_prune = {
     .run = run_prune,
     .min_args = 0,
     .max_args = VERB_ARGS_MAX,
-    .takes = VERB_PRUNES,
+    .takes = VERB_PRUNES | VERB_USER,
     .help = "usage: scheckpoint prune [--keep N] [--older-than TIME] [--dry-run] [--user NAME]\n"
             "                         [--json] [-d DIR] JOBID... | --all-jobs\n"
             "       scheckpoint prune --expired[=DAYS] [...] JOBID... | --all-jobs\n"

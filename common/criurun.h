@@ -64,6 +64,10 @@ struct criurun_version {
 void criurun_version_ask(const char *criu, struct criurun_version *v);
 void criurun_version_tell(struct criurun_version *v, char *text, size_t size);
 
+/* Is that version good on this kernel (uname's release)?  4.2 or later; 4.1.1, Debian 13's, below Linux 6.16, where it
+ * fails on every socket (SO_PASSCRED). */
+bool criurun_version_fits(const char *version, const char *kernel);
+
 /* Our end of the streaming protocol's socket (SOCK_STREAM, close-on-exec, blocking).  Owned by run until taken
  * over with criurun_take_stream (then the caller closes it). */
 int criurun_stream(const struct criurun *run);

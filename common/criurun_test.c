@@ -181,6 +181,20 @@ static void untrusted_path(void **state)
     scratch_remove(dir);
 }
 
+static void version_fits(void **state)
+{
+    (void)state;
+    assert_false(criurun_version_fits("", "6.18.0"));
+    assert_false(criurun_version_fits("unknown", "6.1.0"));
+    assert_false(criurun_version_fits("4.1.1", ""));
+    assert_false(criurun_version_fits("3.17.1", "6.1.0"));
+    assert_false(criurun_version_fits("4.1", "6.12.0"));
+    assert_true(criurun_version_fits("4.1.1", "6.12.107+deb13-cloud-amd64"));
+    assert_false(criurun_version_fits("4.1.1", "6.16.0"));
+    assert_true(criurun_version_fits("4.2", "6.18.1"));
+    assert_true(criurun_version_fits("4.2.1", "6.1"));
+}
+
 static void version(void **state)
 {
     struct criurun_version v;
@@ -299,6 +313,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(bad_arguments),
         cmocka_unit_test(untrusted_path),
         cmocka_unit_test(version),
+        cmocka_unit_test(version_fits),
         cmocka_unit_test(runs),
         cmocka_unit_test(keeps_both_ends_of_a_log),
         cmocka_unit_test(broken_stream_and_kill),

@@ -84,3 +84,20 @@ void criurun_version_tell(struct criurun_version *v, char *text, size_t size)
         err_clean(text);
     }
 }
+
+/* "4.1.1" to 4001001; 0: no version. */
+static unsigned number(const char *text)
+{
+    unsigned major = 0, minor = 0, sub = 0;
+
+    if (sscanf(text, "%3u.%3u.%3u", &major, &minor, &sub) < 2)
+        return 0;
+    return major * 1000000 + minor * 1000 + sub;
+}
+
+bool criurun_version_fits(const char *version, const char *kernel)
+{
+    unsigned criu = number(version), linux_ = number(kernel);
+
+    return criu >= 4002000 || (criu >= 4001001 && linux_ > 0 && linux_ < 6016000);
+}

@@ -1,5 +1,5 @@
 EXTRA_DIST += \
-	contrib/bench contrib/bench-image contrib/bench-launch contrib/check contrib/debian-suite.sh contrib/functions.sh contrib/gallery contrib/get-criu contrib/install-deps contrib/package contrib/quickstart contrib/slurm-devel \
+	contrib/bench contrib/bench-image contrib/bench-launch contrib/check contrib/debian-suite.sh contrib/functions.sh contrib/gallery contrib/get-criu contrib/install-deps contrib/package contrib/quickstart contrib/slurm-devel contrib/vmtest \
 	contrib/testbed contrib/plugstack-checkpoint.conf contrib/debian/control contrib/debian/copyright \
 	contrib/debian/postinst contrib/debian/rules contrib/debian/slurm-spank-checkpoint.lintian-overrides contrib/debian/source/format \
 	contrib/rpm/slurm-spank-checkpoint.spec.in .ci/run .clang-tidy build-aux/tap-driver.sh
@@ -8,3 +8,6 @@ EXTRA_DIST += contrib/gallery.d/bwa contrib/gallery.d/gromacs contrib/gallery.d/
 	contrib/gallery.d/make contrib/gallery.d/octave contrib/gallery.d/parallel contrib/gallery.d/pari \
 	contrib/gallery.d/povray contrib/gallery.d/python contrib/gallery.d/r contrib/gallery.d/snakemake \
 	contrib/gallery.d/sqlite
+EXTRA_DIST += contrib/vmtest.d/boot contrib/vmtest.d/cgroup.conf contrib/vmtest.d/count.sh contrib/vmtest.d/install \
+	contrib/vmtest.d/lib.sh contrib/vmtest.d/machines.sh contrib/vmtest.d/memory.pl contrib/vmtest.d/slurm.conf \
+	contrib/vmtest.d/smoke

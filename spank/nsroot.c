@@ -155,7 +155,7 @@ static int proc_can_be_mounted(void)
 
 /* There is no way back from unshare(), and the maps and /proc come after it (a container whose /proc is partly
  * covered may not mount another).  So it is tried first in a child. */
-static int rehearse(struct err *err)
+int nsroot_possible(struct err *err)
 {
     int status;
     pid_t pid = fork();
@@ -183,7 +183,7 @@ int nsroot_enter(struct nsroot *ns, struct err *err)
     pid_t task = getpid();
     int pair[2];
 
-    if (rehearse(err) < 0)
+    if (nsroot_possible(err) < 0)
         return -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(err, "socketpair");

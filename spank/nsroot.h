@@ -26,6 +26,9 @@ struct nsroot {
     int sock;
 };
 
+/* As root: can such namespaces be made here, and /proc be mounted in them?  Tried in a child. */
+int nsroot_possible(struct err *err);
+
 /* In task_init_privileged: fork the child, unshare, have the maps written.  On failure (-1) nothing
  * has been unshared and no child is left, so the task can go on under isolation=host. Needs root
  * with CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID.  *ns must be zero. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "spank/policy.h"
 
-#include "common/helper.h"
+#include "common/hostcheck.h"
 #include "common/io.h"
 #include "spank/slurmconf.h"
 #include "spank/state.h"
@@ -11,9 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/prctl.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 static bool in_list(const char *list, const char *name)
@@ -267,92 +265,14 @@ int policy_facts(const struct conf *conf, const struct policy_task *t, struct fa
     return site_part(conf, f, err);
 }
 
-static int check_keeper(const char *dir, struct err *err)
+int policy_preflight(const struct facts *f, struct err *err)
 {
-    char path[PATH_MAX + 16], *text;
-    struct statvfs fs;
-    cap_t caps;
-    int rc = -1;
-
-    snprintf(path, sizeof path, "%s/keeper", dir);
-    if (helper_path_trusted(path, "keeper", err) < 0)
-        return -1;
-    if (access(path, X_OK) < 0)
-        return err_sys(err, "keeper: %s cannot be executed", path);
-    if (statvfs(path, &fs) < 0)
-        return err_sys(err, "keeper: %s", path);
     errno = EPERM;
-    if (fs.f_flag & (ST_NOSUID | ST_NOEXEC))
-        return err_set(err, "keeper: %s is on a filesystem mounted nosuid or noexec", path);
-    caps = cap_get_file(path);
-    text = caps ? cap_to_text(caps, NULL) : NULL;
-    errno = EPERM;
-    if (!text)
-        err_set(err, "keeper: %s has lost its file capability: setcap cap_checkpoint_restore=i %s",
-                path, path);
-    else if (strcmp(text, "cap_checkpoint_restore=i") != 0)
-        err_set(err,
-                "keeper: %s has the file capabilities '%s' instead of "
-                "'cap_checkpoint_restore=i'",
-                path, text);
-    else
-        rc = 0;
-    cap_free(text);
-    cap_free(caps);
-    return rc;
-}
-
-static int check_plain(const char *dir, const char *name, struct err *err)
-{
-    char path[2 * PATH_MAX];
-    cap_t caps;
-
-    snprintf(path, sizeof path, "%s%s%s", dir, *dir ? "/" : "", name);
-    if (helper_path_trusted(path, *dir ? name : "criu", err) < 0)
-        return -1;
-    caps = cap_get_file(path);
-    if (caps) {
-        cap_free(caps);
-        errno = EPERM;
-        return err_set(err,
-                       "%s has file capabilities: remove them (setcap -r), any user could start "
-                       "it",
-                       path);
-    }
-    return 0;
-}
-
-static int check_kernel(struct err *err)
-{
-    char c = '0';
-    int fd = open("/proc/sys/fs/suid_dumpable", O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0 || read(fd, &c, 1) != 1)
-        c = '0';
-    io_close(&fd);
-    errno = EPERM;
-    if (c == '1')
-        return err_set(err, "fs.suid_dumpable is 1: set it to 0 or 2, else helpers can be traced");
     if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
         return err_set(err,
                        "the task has no_new_privs set: the keeper's file capability has no effect");
-    return 0;
-}
-
-int policy_preflight(const struct facts *f, struct err *err)
-{
-    static const char *const helpers[] = {"dump",
-                                          "restore",
-                                          "ckpt-init",
-                                          "shepherd",
-                                          "criu-shim.so",
-                                          "criu-plugins/ckpt-criu.so",
-                                          "criu-plugins/ckpt-restore.so"};
-
-    if (check_kernel(err) < 0 || check_keeper(f->helper_dir, err) < 0)
+    if (hostcheck_kernel(err) < 0 || hostcheck_ptrace(err) < 0 ||
+        hostcheck_keeper(f->helper_dir, err) < 0 || hostcheck_helpers(f->helper_dir, err) < 0)
         return -1;
-    for (size_t i = 0; i < sizeof helpers / sizeof helpers[0]; i++)
-        if (check_plain(f->helper_dir, helpers[i], err) < 0)
-            return -1;
-    return check_plain("", f->criu, err);
+    return hostcheck_criu(f->criu, err);
 }

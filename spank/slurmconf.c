@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "spank/slurmconf.h"
 
+#include "common/slurmapi.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <slurm/slurm.h>
@@ -61,14 +63,15 @@ static const char *unended(uint32_t state)
 
 const char *slurmconf_job_unended(uint32_t job)
 {
-    int (*load)(job_info_msg_t **, uint32_t, uint16_t) =
-        (int (*)(job_info_msg_t **, uint32_t, uint16_t))dlsym(RTLD_DEFAULT, "slurm_load_job");
-    void (*done)(job_info_msg_t *) =
-        (void (*)(job_info_msg_t *))dlsym(RTLD_DEFAULT, "slurm_free_job_info_msg");
+    /* As this release's header declares them: they differ. */
+    __typeof__(&slurm_load_job) load =
+        (__typeof__(&slurm_load_job))dlsym(RTLD_DEFAULT, "slurm_load_job");
+    __typeof__(&slurm_free_job_info_msg) done =
+        (__typeof__(&slurm_free_job_info_msg))dlsym(RTLD_DEFAULT, "slurm_free_job_info_msg");
     job_info_msg_t *msg = NULL;
     const char *state = NULL;
 
-    if (!load || !done || load(&msg, job, SHOW_ALL) != SLURM_SUCCESS)
+    if (!load || !done || load(&msg, SLURMAPI_JOB(job), SHOW_ALL) != SLURM_SUCCESS)
         return NULL;
     for (uint32_t i = 0; i < msg->record_count; i++)
         if (msg->job_array[i].job_id == job)

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/doctor.h"
+
+#include "cmd/capture.h"
+
+#include <slurm/slurm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define CONFIG_BYTES 262144
+#define PATIENCE_S 60
+
+/* The release that this program and the plugin were built for: its second number has no zero in front here. */
+#define BUILT_MAJOR SLURM_VERSION_MAJOR(SLURM_VERSION_NUMBER)
+#define BUILT_MINOR SLURM_VERSION_MINOR(SLURM_VERSION_NUMBER)
+
+static void release(struct doctor *d, const char *config)
+{
+    char v[64] = "?";
+    unsigned major = 0, minor = 0;
+
+    capture_value(config, "SLURM_VERSION", v, sizeof v);
+    if (sscanf(v, "%4u.%4u", &major, &minor) == 2 && (major != BUILT_MAJOR || minor != BUILT_MINOR))
+        doctor_add(d, "slurm", PREFLIGHT_FAIL,
+                   "slurmctld is %s, this was built for %u.%02u: a plugin fits one release", v,
+                   (unsigned)BUILT_MAJOR, (unsigned)BUILT_MINOR);
+    else
+        doctor_add(d, "slurm", PREFLIGHT_GOOD, "%s", v);
+}
+
+static void tracking(struct doctor *d, const char *config)
+{
+    char v[128] = "?", children[16] = "no", ram[16] = "?", task[256] = "";
+
+    capture_value(config, "ProctrackType", v, sizeof v);
+    capture_value(config, "SignalChildrenProcesses", children, sizeof children);
+    capture_value(config, "ConstrainRAMSpace", ram, sizeof ram);
+    capture_value(config, "TaskPlugin", task, sizeof task);
+    if (strstr(v, "pgid"))
+        doctor_add(d, "proctrack", PREFLIGHT_FAIL,
+                   "%s loses sight of a job's processes: checkpoints are refused; use "
+                   "proctrack/cgroup",
+                   v);
+    else if (strstr(v, "linuxproc"))
+        doctor_add(
+            d, "proctrack", PREFLIGHT_WARN,
+            "%s: no last checkpoint at a requeue, only earlier ones; proctrack/cgroup has it", v);
+    else
+        doctor_add(d, "proctrack", PREFLIGHT_GOOD, "%s", v);
+    if (strcasecmp(children, "yes") == 0)
+        doctor_add(d, "signals", PREFLIGHT_WARN,
+                   "SignalChildrenProcesses=yes in cgroup.conf ends a job's processes before its "
+                   "last checkpoint");
+    if (!strstr(task, "task/cgroup"))
+        doctor_add(d, "memory", PREFLIGHT_WARN,
+                   "TaskPlugin has no task/cgroup: no job has a limit that Linux enforces");
+    else
+        doctor_add(d, "memory", PREFLIGHT_GOOD, "task/cgroup, ConstrainRAMSpace=%s", ram);
+}
+
+static void requeue(struct doctor *d, const char *config)
+{
+    char v[32] = "", wait[32] = "", params[1024] = "", preempt[128] = "";
+    long seconds;
+
+    if (capture_value(config, "JobRequeue", v, sizeof v) && strcmp(v, "0") == 0)
+        doctor_add(d, "requeue", PREFLIGHT_WARN,
+                   "JobRequeue=0: only jobs submitted with --requeue come back");
+    else
+        doctor_add(d, "requeue", PREFLIGHT_GOOD, "JobRequeue=%s", v);
+    capture_value(config, "KillWait", wait, sizeof wait);
+    seconds = strtol(wait, NULL, 10);
+    if (seconds < 60)
+        doctor_add(
+            d, "killwait", PREFLIGHT_WARN,
+            "KillWait=%ld s is all that a last checkpoint has at a requeue or preemption; 120 "
+            "suits large jobs",
+            seconds);
+    else
+        doctor_add(d, "killwait", PREFLIGHT_GOOD, "KillWait=%ld s", seconds);
+    capture_value(config, "PreemptMode", preempt, sizeof preempt);
+    capture_value(config, "SlurmctldParameters", params, sizeof params);
+    if (strstr(preempt, "REQUEUE") && !strstr(params, "send_user_signal"))
+        doctor_add(
+            d, "preempt", PREFLIGHT_WARN,
+            "PreemptMode=%s without SlurmctldParameters=preempt_send_user_signal: jobs are not "
+            "warned at the beginning of a GraceTime",
+            preempt);
+    else
+        doctor_add(d, "preempt", PREFLIGHT_GOOD, "PreemptMode=%s", preempt);
+}
+
+/* slurmd on this machine has a name that need not be the machine's. */
+static void name_node(struct doctor *d)
+{
+    char host[65] = "", *dot;
+
+    if (d->cmd->node) {
+        snprintf(d->node, sizeof d->node, "%s", d->cmd->node);
+        return;
+    }
+    (void)gethostname(host, sizeof host - 1);
+    dot = strchr(host, '.');
+    if (dot)
+        *dot = '\0';
+    snprintf(d->node, sizeof d->node, "%s", host);
+}
+
+static void node_state(struct doctor *d)
+{
+    const char *const argv[] = {"scontrol", "--oneliner", "show", "node", d->node, NULL};
+    char text[8192];
+    struct err err = {""};
+    const char *state;
+
+    if (capture_run(argv, PATIENCE_S, text, sizeof text, &err) != 0 ||
+        !(state = strstr(text, " State="))) {
+        doctor_add(d, "node", PREFLIGHT_FAIL,
+                   "Slurm knows no node %s (--node NAME, if slurmd has another name here)",
+                   d->node);
+        return;
+    }
+    state += strlen(" State=");
+    doctor_add(d, "node",
+               strncmp(state, "DOWN", 4) == 0 || strncmp(state, "UNKNOWN", 7) == 0 ||
+                       strstr(state, "NOT_RESPONDING")
+                   ? PREFLIGHT_FAIL
+                   : PREFLIGHT_GOOD,
+               "%s is %.*s", d->node, (int)strcspn(state, " \n"), state);
+}
+
+void doctor_slurm(struct doctor *d)
+{
+    static const char *const argv[] = {"scontrol", "show", "config", NULL};
+    char *config = malloc(CONFIG_BYTES), plugstack[PATH_MAX] = "", dirs[PATH_MAX] = "";
+    struct err err = {""};
+    int rc;
+
+    name_node(d);
+    if (!config) {
+        doctor_add(d, "slurm", PREFLIGHT_FAIL, "no memory");
+        return;
+    }
+    rc = capture_run(argv, PATIENCE_S, config, CONFIG_BYTES, &err);
+    if (rc != 0) {
+        config[strcspn(config, "\n")] = '\0';
+        doctor_add(d, "slurm", PREFLIGHT_FAIL, "scontrol show config: %s",
+                   rc < 0 ? err.text : config);
+    } else {
+        release(d, config);
+        node_state(d);
+        capture_value(config, "PlugStackConfig", plugstack, sizeof plugstack);
+        capture_value(config, "PluginDir", dirs, sizeof dirs);
+        doctor_plugstack(d, plugstack, dirs);
+        tracking(d, config);
+        requeue(d, config);
+    }
+    free(config);
+}

@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# lib.sh - what the stories share. They run as root in the virtual machine node1 of contrib/vmtest, one after the
+# other; each prints TAP and leaves the machines as it found them. Emulated machines on a busy host are slow: wait for
+# states, with limits that only a hang reaches.
+
+set -u
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=/dev/null
+. /run/vmtest.env # NODE, NODES
+HOMES=/shared/home
+SCRATCH=/shared/scratch
+LONG=600
+n=0 failed=0
+
+ok() {
+    local name=$1 out rc
+    shift
+    out=$("$@" 2>&1)
+    rc=$?
+    n=$((n + 1))
+    if [ $rc -eq 0 ]; then
+        echo "ok $n - $name"
+    else
+        failed=$((failed + 1))
+        echo "not ok $n - $name"
+        printf '%s\n' "command: $* (status $rc)" "$out" | tail -n 30 | sed 's/^/#   /'
+    fi
+    return $rc
+}
+nok() { local name=$1; shift; ok "$name" not "$@"; }
+not() { ! "$@"; }
+like() { ok "$1" grep -qE -- "$3" <<<"$2" || printf '%s\n' "wanted: $3" "in: $2" | tail -n 30 | sed 's/^/#   /'; }
+unlike() { ok "$1" not grep -qE -- "$3" <<<"$2" || printf '%s\n' "unwanted: $3" "in: $2" | tail -n 30 | sed 's/^/#   /'; }
+is() { ok "$1" test "$2" = "$3" || printf '%s\n' "got: $2" "wanted: $3" | sed 's/^/#   /'; }
+diag() { sed 's/^/# /'; }
+done_testing() { echo "1..$n"; [ "$failed" -eq 0 ]; }
+
+# until_ok SECONDS COMMAND...
+until_ok() {
+    local end=$((SECONDS + $1))
+    shift
+    while ! "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 1
+    done
+}
+
+as_user() { runuser -l alice -c "$*"; }
+on() { # NODE COMMAND...: as root there
+    local node=$1
+    shift
+    if [ "$node" = "$NODE" ]; then "$@"; else ssh -q -o BatchMode=yes -o ConnectTimeout=60 "$node" "$(printf '%q ' "$@")"; fi
+}
+host() { echo "vmtest: ask $*"; } # kill NODE | start NODE: of who runs these machines
+
+state_of() { scontrol show job "$1" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p'; }
+state_is() { [ "$(state_of "$1")" = "$2" ]; }
+restarts_of() { scontrol show job "$1" | sed -n 's/.*Restarts=\([0-9]*\).*/\1/p'; }
+runs_again() { state_is "$1" RUNNING && [ "$(restarts_of "$1")" -ge "${2:-1}" ]; }
+node_of() { scontrol show job "$1" | sed -n 's/^ *NodeList=\(.*\)$/\1/p'; }
+node_state() { sinfo -h -n "$1" -o %T; }
+node_is() { [ "$(node_state "$1")" = "$2" ]; }
+out_of() { echo "$HOMES/alice/slurm-$1.out"; }
+lines_of() { wc -l <"$1" 2>/dev/null || echo 0; }
+grown() { [ "$(lines_of "$1")" -gt "$2" ]; }
+said() { grep -qE -- "$2" "$(out_of "$1")"; } # JOB PATTERN
+goes_on() { until_ok $LONG grown "$(out_of "$1")" $(($(lines_of "$(out_of "$1")") + ${2:-2})); }
+
+# The requeue of a job waits for the end of its credential, two minutes.
+start_now() { until_ok $LONG state_is "$1" PENDING; scontrol update "job=$1" StartTime=now; }
+
+submit() { as_user sbatch --parsable --requeue --mem=150 "$@" 2>/tmp/submit.err; }
+# submitted NAME ARGUMENT...: sets `job`
+submitted() {
+    local name=$1
+    shift
+    job=$(submit "$@")
+    ok "$name: submitted" test -n "$job" || diag </tmp/submit.err
+}
+stop() { as_user "touch stop.$1"; } # count.sh ends then
+in_order() { # JOB: each step of count.sh once, and its end
+    grep -o '^step [0-9]*\|^end.*' "$(out_of "$1")" |
+        awk '$1 == "end" { e = 1; next } $2 != ++i { print "step", $2, "instead of", i; exit 1 } END { if (!e) print "no end"; exit !e }'
+}
+ends_well() { # NAME JOB
+    stop "$2"
+    ok "$1: it ends well" until_ok $LONG state_is "$2" COMPLETED
+    ok "$1: each step once" in_order "$2"
+}
+explain() { # JOB: after a failure
+    {
+        cat "$(out_of "$1")" | tail -n 30
+        scontrol show job "$1"
+        as_user scheckpoint error "$1"
+        tail -n 30 /var/log/slurm/slurmd.log
+    } 2>&1 | diag
+}

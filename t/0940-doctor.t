@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
+#
+# timeout: 300
+#
+# scheckpoint doctor: good on a node where all is well, where it also tries a user's job; and each thing that a site can
+# get wrong is told, with what to do.
+. "$(dirname "$0")/lib.sh"
+
+tb_up
+DOCTOR_NODE=${NODE}1
+doctor() { run_root scheckpoint doctor --node "$DOCTOR_NODE" "$@"; }
+# tells NAME STATUS VERDICT POINT REGEX [OPTION...]
+tells() {
+    local name=$1 status=$2 verdict=$3 point=$4 what=$5 out rc
+    shift 5
+    out=$(doctor "$@" 2>&1)
+    rc=$?
+    is "$name: exit status" "$rc" "$status"
+    like "$name: told" "$out" "^$verdict +$point +.*$what"
+}
+# with LINE...: a copy of checkpoint.conf with these in place of its own; prints its path
+with() {
+    local line
+    cp "$TB/etc/checkpoint.conf" "$TEST_TMP/other.conf"
+    for line; do
+        sed -i "/^${line%%=*}=/d" "$TEST_TMP/other.conf"
+        echo "$line" >>"$TEST_TMP/other.conf"
+    done
+    echo "$TEST_TMP/other.conf"
+}
+
+like "--help tells what it does" "$(run scheckpoint help doctor)" '^usage: scheckpoint doctor'
+out=$(run scheckpoint doctor 2>&1)
+is "for a user: refused" $? 3
+like "for a user: why" "$out" 'sudo scheckpoint doctor'
+run_root scheckpoint doctor 12 >/dev/null 2>&1
+is "an argument: wrong usage" $? 2
+run_root scheckpoint list --user x >/dev/null 2>&1
+is "--user elsewhere: wrong usage" $? 2
+
+# All is well
+out=$(doctor --user ckptest 2>&1)
+is "all is well: exit status" $? 0 || diag "$out"
+like "it found the configuration by plugstack.conf" "$out" "^good +conf +$TB/etc/checkpoint.conf"
+like "it tried it as the user" "$out" '^good +try +.*gen-0000-000001.*restored in job'
+for point in slurm node plugstack proctrack kernel ptrace criu keeper helpers isolation cgroup munge space; do
+    like "$point is good" "$out" "^good +$point "
+done
+unlike "nothing failed" "$out" '^fail'
+is "it fits on a screen" "$(($(wc -l <<<"$out") < 30))" 1
+is "what it tried with is gone" "$(find "$SCRATCH" -mindepth 1 -name 'gen-*' 2>&1 | wc -l)" 0
+ok "so are its jobs" wait_until 60 sh -c "[ -z \"\$(env -i $(printf '%q ' "${tb_env_root[@]}") squeue -h)\" ]"
+is "--json is the same" "$(doctor --json | jq -r '.verdict, (.points[] | select(.point == "keeper") | .verdict)' | tail -n 1)" good
+tells "no such user" 1 fail try 'there is no user nosuch' --user nosuch
+tells "root" 1 fail try 'root has no checkpoints' --user root
+
+# What may be wrong, one by one
+keeper=$TB/inst/libexec/slurm-spank-checkpoint/keeper
+setcap -r "$keeper"
+tells "the keeper without its capability" 1 fail keeper 'lost its file capability: setcap cap_checkpoint_restore=i'
+tells "then it is not tried" 1 warn try 'mend the above first' --user ckptest
+setcap cap_checkpoint_restore=ei "$keeper"
+tells "the keeper with another one" 1 fail keeper "instead of 'cap_checkpoint_restore=i'"
+setcap cap_checkpoint_restore=i "$keeper"
+
+mount --bind "${keeper%/*}" "${keeper%/*}" && mount -o remount,bind,nosuid "${keeper%/*}"
+tells "a nosuid mount" 1 fail keeper 'mounted nosuid or noexec'
+umount "${keeper%/*}"
+
+chmod o+w "${keeper%/*}/restore"
+tells "a helper that anybody may write" 1 fail helpers 'writable by others than root'
+chmod o-w "${keeper%/*}/restore"
+
+tells "an old criu" 1 fail criu 'is version 3\.17.*4\.2 or later is needed' --conf "$(with Criu=/usr/sbin/criu)"
+tells "no criu" 1 fail criu '/nonexistent: No such file' --conf "$(with Criu=/nonexistent)"
+tells "no such directory" 1 fail space 'is it mounted on this node' --conf "$(with 'Dir=/nonexistent/%u')"
+mkdir "$TEST_TMP/ro" && mount -t tmpfs -o size=1m,ro tmpfs "$TEST_TMP/ro"
+tells "a directory that is read-only" 1 fail space 'is mounted read-only' --conf "$(with "Dir=$TEST_TMP/ro/%u")"
+umount "$TEST_TMP/ro"
+tells "no Dir" 0 warn conf 'has no Dir' --conf "$(with Keep=2 | tee "$TEST_TMP/x"; sed -i '/^Dir=/d' "$(cat "$TEST_TMP/x")")"
+tells "a key that is not known" 1 fail conf "unknown key 'Keeep'" --conf "$(with Keeep=2)"
+tells "the prolog has not run" 0 warn prolog 'restart slurmd' --conf "$(with "StateDir=$TEST_TMP/none")"
+tells "no such node" 1 fail node 'Slurm knows no node nosuchnode' --node nosuchnode
+
+cp "$TB/etc/plugstack.conf" "$TEST_TMP/plugstack"
+echo "# optional checkpoint.so" >"$TB/etc/plugstack.conf"
+tells "the plugin is not enabled" 1 fail plugstack "no line 'optional checkpoint.so'" --conf "$TB/etc/checkpoint.conf"
+sed 's/^optional/required/' "$TEST_TMP/plugstack" >"$TB/etc/plugstack.conf"
+tells "it is required" 0 warn plugstack "say 'optional'"
+mkdir "$TB/etc/plugstack.conf.d"
+sed 's/checkpoint\.so/nosuch\/checkpoint.so/' "$TEST_TMP/plugstack" >"$TB/etc/plugstack.conf.d/x.conf"
+echo 'include plugstack.conf.d/*.conf' >"$TB/etc/plugstack.conf"
+tells "an included line names what is not there" 1 fail plugstack 'plugstack.conf.d/x.conf names .*which is not there'
+cp "$TEST_TMP/plugstack" "$TB/etc/plugstack.conf"
+is "all is well again" "$(doctor >/dev/null 2>&1; echo $?)" 0
+
+kill "$(cat "$TB/run/munged.pid")"
+ok "munged has ended" wait_until 60 not test -S "$TB/munge/munge.sock"
+tells "munge is down" 1 fail munge 'munged' --conf "$TB/etc/checkpoint.conf"
+done_testing
