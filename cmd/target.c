@@ -60,22 +60,6 @@ void target_close(struct target *t)
     io_close(&t->taskfd);
 }
 
-int target_with(const struct cmd *c, const char *verb, const char *job,
-                int (*fn)(const struct cmd *c, const struct target *t, struct err *err))
-{
-    struct target t = {.taskfd = -1};
-    struct err err = {""};
-    int status;
-
-    if (cmd_is_root(c, verb, &err))
-        return cmd_fail(c, CMD_REFUSED, &err);
-    status = target_open(c, job, &t, &err) < 0 ? -1 : fn(c, &t, &err);
-    if (status < 0)
-        status = cmd_fail(c, CMD_FAILED, &err);
-    target_close(&t);
-    return status;
-}
-
 int target_find(const struct target *t, const struct target_name *name, struct gendir_id *id,
                 struct err *err)
 {
