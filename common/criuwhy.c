@@ -140,6 +140,7 @@ static bool noise(const char *line)
     static const char *const quiet[] = {
         "Dumping FAILED", "Restoring FAILED", "stats-dump",
         "stats-restore",  "cgroup", /* "Unable to ..." of parts that --unprivileged does without */
+        "policy dir",               /* that criu-shim.so has not made */
     };
 
     for (size_t i = 0; i < sizeof quiet / sizeof quiet[0]; i++)

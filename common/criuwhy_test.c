@@ -62,6 +62,10 @@ static void first_unknown_line(void **state)
     assert_true(
         criurun_explain_log("Error (a.c:1): first\nError (b.c:2): second\n", text, sizeof text));
     assert_string_equal(text, "CRIU: first");
+    assert_true(criurun_explain_log(
+        "Error (a.c:1): failed removing policy dir x\nError (b.c:2): second\n", text,
+        sizeof text));
+    assert_string_equal(text, "CRIU: second");
     assert_true(
         criurun_explain_log("Error (launcher): cannot run /x: No such file", text, sizeof text));
     assert_string_equal(text, "CRIU: cannot run /x: No such file");

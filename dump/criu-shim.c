@@ -13,11 +13,14 @@
  * An ioctl PAGEMAP_SCAN goes to our plugin when it wants it (snapshot_take.h): memory of which there is a
  * copy-on-write snapshot is not CRIU's to save.
  *
+ * Where AppArmor is on, CRIU wants a directory for the policies of its namespaces: see mkdtemp() below.
+ *
  * And the root of a restored tree is a child subreaper from its birth: see setsid() below.
  */
 #include "dump/pagemap_scan.h"
 #include "dump/shim-maps.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -34,6 +37,8 @@
 int connect(int fd, const struct sockaddr *addr, socklen_t len);
 int openat64(int dirfd, const char *path, int flags, ...);
 int ioctl(int fd, unsigned long request, ...);
+
+#define AA_POLICY ".criu.temp-aa-policy."
 
 /* The plugin's to set. */
 extern int (*ckpt_pagemap_scan)(int fd, void *arg);
@@ -134,6 +139,21 @@ int ioctl(int fd, unsigned long request, ...)
     if (request == SCAN_IOCTL && ckpt_pagemap_scan)
         return ckpt_pagemap_scan(fd, arg);
     return (int)syscall(SYS_ioctl, fd, request, arg);
+}
+
+/* On every host with AppArmor CRIU makes a directory at a dump, below its working directory, which is "/" here, and
+ * removes it (apparmor.c, suspend_aa).  It is for the policies of namespaces of AppArmor, which need root; a tree
+ * that is in none writes nothing into it, and one that is in one fails when it wants to. */
+char *mkdtemp(char *template)
+{
+    char *(*next)(char *) = (char *(*)(char *))dlsym(RTLD_NEXT, "mkdtemp");
+
+    if (dumping && strncmp(template, AA_POLICY, strlen(AA_POLICY)) == 0)
+        return template;
+    if (next)
+        return next(template);
+    errno = ENOSYS;
+    return NULL;
 }
 
 /* CRIU 4.2 gives PR_SET_CHILD_SUBREAPER back to a task at the very end (pie/restorer.c), after its temporary
