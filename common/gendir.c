@@ -290,6 +290,18 @@ static void clear_partial(int taskfd, struct gendir_id id, uint32_t epoch)
         (void)gendir_remove(taskfd, ours, true, NULL);
 }
 
+int gendir_sweep(int taskfd, uint32_t epoch, struct err *err)
+{
+    struct found *list = NULL;
+    ssize_t n = scan(taskfd, &list, err);
+
+    for (ssize_t i = 0; i < n; i++)
+        if (list[i].partial && list[i].id.epoch < epoch)
+            clear_partial(taskfd, list[i].id, epoch);
+    free(list);
+    return n < 0 ? -1 : 0;
+}
+
 int gendir_begin(int taskfd, uint32_t epoch, struct gendir_id *id, struct err *err)
 {
     struct gendir_id next = {epoch, 0};
@@ -301,6 +313,8 @@ int gendir_begin(int taskfd, uint32_t epoch, struct gendir_id *id, struct err *e
         errno = EINVAL;
         return err_set(err, "epoch %u is out of range", epoch);
     }
+    if (gendir_fence_check(taskfd, epoch, err) < 0)
+        return -1;
     n = scan(taskfd, &list, err);
     if (n < 0)
         return -1;
@@ -348,7 +362,7 @@ static int check_epoch(int taskfd, uint32_t epoch, struct err *err)
     free(list);
     if (n < 0)
         return -1;
-    return newer ? stale(err) : 0;
+    return newer ? stale(err) : gendir_fence_check(taskfd, epoch, err);
 }
 
 int gendir_commit(int taskfd, int genfd, struct gendir_id id, struct err *err)

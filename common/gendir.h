@@ -74,6 +74,23 @@ int gendir_begin(int taskfd, uint32_t epoch, struct gendir_id *id, struct err *e
  * here meanwhile, or the directory is not where it was made. */
 int gendir_commit(int taskfd, int genfd, struct gendir_id id, struct err *err);
 
+/* JOBDIR/steps/epoch: the newest start of the job that has begun, on whatever node. */
+#define GENDIR_FENCE "epoch"
+
+/* This start of the job begins: from here on no task of an older one, which a lost node may still run, commits a
+ * generation; what one is writing is taken away.  Called once, with the batch task's directory, before any generation is looked
+ * for.  ESTALE: a newer start has begun. */
+int gendir_fence(int taskfd, uint32_t epoch, struct err *err);
+
+/* 0: there is none. */
+int gendir_fence_read(int taskfd, uint32_t *epoch, struct err *err);
+
+/* ESTALE: a newer start of the job than `epoch` has begun.  For every task's directory. */
+int gendir_fence_check(int taskfd, uint32_t epoch, struct err *err);
+
+/* Take away what older starts than `epoch` are writing. */
+int gendir_sweep(int taskfd, uint32_t epoch, struct err *err);
+
 /* Remove a generation (or its partial): rename to .partial first so that a half-removed one is never taken
  * for complete, unlink the regular files in it, rmdir.  When anything but the parts of manifest.h (and
  * PART.tmp) is in it, nothing is touched: -1, ENOTEMPTY. */

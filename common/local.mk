@@ -17,7 +17,7 @@ noinst_LTLIBRARIES += libimage.la
 libimage_la_SOURCES = \
 	common/beneath.c common/beneath.h \
 	common/event.c common/event.h common/jsonread.c common/jsonread.h \
-	common/gendir.c common/gendir.h common/gendir_job.c common/manifest.c common/manifest.h \
+	common/gendir.c common/gendir.h common/gendir_fence.c common/gendir_job.c common/manifest.c common/manifest.h \
 	common/cpu.c common/cpu.h common/history.c common/history.h common/place.c common/place.h common/place_map.c \
 	common/placement.c common/placement.h common/request.c common/request.h common/seal.c common/seal.h common/usage.c common/usage.h
 libimage_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
@@ -60,7 +60,7 @@ common_unit_cflags = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 common_unit_libs = libunit.la libimage.la libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	common/beneath_test common/conf_test common/err_test common/event_test common/facts_test \
-	common/gendir_job_test common/gendir_test common/io_test common/manifest_lists_test common/manifest_test common/place_test \
+	common/gendir_fence_test common/gendir_job_test common/gendir_test common/io_test common/manifest_lists_test common/manifest_test common/place_test \
 	common/proto_test common/request_test common/runclock_test common/seal_test common/spec_test
 common_beneath_test_CFLAGS = $(common_unit_cflags)
 common_beneath_test_LDADD = $(common_unit_libs)
@@ -72,6 +72,8 @@ common_event_test_CFLAGS = $(common_unit_cflags)
 common_event_test_LDADD = $(common_unit_libs)
 common_facts_test_CFLAGS = $(common_unit_cflags)
 common_facts_test_LDADD = $(common_unit_libs)
+common_gendir_fence_test_CFLAGS = $(common_unit_cflags)
+common_gendir_fence_test_LDADD = $(common_unit_libs)
 common_gendir_job_test_CFLAGS = $(common_unit_cflags)
 common_gendir_job_test_LDADD = $(common_unit_libs)
 common_gendir_test_CFLAGS = $(common_unit_cflags)

@@ -143,8 +143,16 @@ static void set_nonce(spank_t sp)
     unsetenv("SLURM_RESTART_COUNT");
 }
 
-/* sbatch and salloc */
-static void submit(spank_t sp, const char *path)
+/* The components are jobs with ids of their own that start again together or not at all: nothing of that is known to
+ * their checkpoints. */
+static void refuse_het(struct err *err, const char *what)
+{
+    errno = ENOTSUP;
+    err_set(err, "%s of several components (hetjob, ':') cannot be checkpointed", what);
+}
+
+/* sbatch and salloc; called for each component of a heterogeneous job, any of which may have asked. */
+static void submit(spank_t sp, const char *path, unsigned component)
 {
     enum submit_kind kind = submit_kind();
     struct err err = {{0}};
@@ -153,6 +161,10 @@ static void submit(spank_t sp, const char *path)
     /* salloc inside a job with checkpoints inherits the option by the environment. */
     if (kind == SUBMIT_SALLOC && !submit_on_command_line())
         return;
+    if (component > 0) {
+        refuse_het(&err, "a job");
+        refuse(&err);
+    }
     conf = load_conf(path);
     if (submit_check(conf, options.spec, options.dir, kind, &err) < 0)
         refuse(&err);
@@ -203,19 +215,20 @@ static void srun_alone(spank_t sp, const struct conf *conf, const struct spec *s
     srun_export(key);
 }
 
-/* Called for each component of a heterogeneous step: all have one key. */
-static void srun_step(spank_t sp, const char *path)
+/* Called for each component of a heterogeneous step.  Their tasks have the same numbers, and would share directories:
+ * the second takes back what the first was given. */
+static void srun_step(spank_t sp, const char *path, unsigned component)
 {
-    static bool done;
     struct err err = {{0}};
     struct conf *conf;
     struct spec s;
 
-    if (done)
-        return;
-    done = true;
     srun_export(NULL);
-    if (srun_possible(&err) < 0) {
+    if (component > 1)
+        return;
+    if (component == 1)
+        refuse_het(&err, "a step");
+    if (component == 1 || srun_possible(&err) < 0) {
         srun_without(&err);
         return;
     }
@@ -250,12 +263,14 @@ static void look_up_user(spank_t sp)
 
 int slurm_spank_init_post_opt(spank_t sp, int ac, char **av)
 {
+    static unsigned component;
     spank_context_t context = spank_context();
 
     if (context == S_CTX_ALLOCATOR && options.asked)
-        submit(sp, conf_path(ac, av));
+        submit(sp, conf_path(ac, av), component);
     if (context == S_CTX_LOCAL && options.asked)
-        srun_step(sp, conf_path(ac, av));
+        srun_step(sp, conf_path(ac, av), component);
+    component++;
     if (context == S_CTX_ALLOCATOR || context == S_CTX_LOCAL)
         submit_finish();
     if (context == S_CTX_REMOTE && options.asked)

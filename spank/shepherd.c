@@ -25,6 +25,7 @@
 #include "config.h"
 
 #define LOOK_MS 300
+#define FENCE_FIRST_S 60
 /* How often to look whether the steps of a script that was stopped have ended. */
 #define STOPPING_MS 200
 
@@ -154,14 +155,17 @@ static int timeout_ms(const struct shepherd *s)
         left = s->retry_ms - shepherd_now_ms();
         return left > RUNCLOCK_TICK_MS ? RUNCLOCK_TICK_MS : left > 0 ? (int)left : 0;
     }
-    return s->stopping           ? STOPPING_MS
-           : waits_for_enable(s) ? LOOK_MS
-           : s->due_ms           ? RUNCLOCK_TICK_MS
-                                 : -1;
+    if (s->stopping || waits_for_enable(s))
+        return s->stopping ? STOPPING_MS : LOOK_MS;
+    left = (s->fence_s - shepherd_now_s()) * 1000;
+    if (s->due_ms && left > RUNCLOCK_TICK_MS)
+        left = RUNCLOCK_TICK_MS;
+    return left > 0 ? (int)left : 0;
 }
 
 static void loop(struct shepherd *s)
 {
+    s->fence_s = shepherd_now_s() + FENCE_FIRST_S;
     shepherd_timer_arm(s);
     shepherd_limit_arm(s);
     if (s->restored) {
@@ -192,6 +196,8 @@ static void loop(struct shepherd *s)
             shepherd_script_stopping(s);
         else if (n == 0 && waits_for_enable(s))
             shepherd_requests(s);
+        if (!s->ended && shepherd_now_s() >= s->fence_s)
+            shepherd_fence_look(s);
         if (p[0].revents)
             on_signals(s);
         if (!s->ended && p[2].revents)

@@ -18,6 +18,7 @@
  *   shepherd_slurm.c  questions to slurmctld, each in a clerk
  *   shepherd_files.c  what is written in the checkpoint directory, each in a clerk
  *   shepherd_elsewhere.c  what is looked at before a restore; a node that cannot have the job
+ *   shepherd_fence.c  whether the job has been started again elsewhere
  *   shepherd_place.c  which CPUs the threads are bound to
  *
  * It holds no capability and is trusted with nothing.
@@ -96,11 +97,13 @@ struct shepherd {
     struct relay relay;  /* its standard files */
     uint64_t input_told; /* relay.input when it was written down last */
     bool afresh;         /* nothing that was saved before may be used */
-    bool replayed;  /* it had ended before the job was requeued: only its status is given back */
-    bool termed;    /* SIGTERM came */
-    bool stale;     /* the job has a successor elsewhere */
-    bool stopping;  /* batch: the script stands still until its steps have ended */
-    int64_t lead_s; /* between the last checkpoint and the time limit */
+    bool replayed;   /* it had ended before the job was requeued: only its status is given back */
+    bool termed;     /* SIGTERM came */
+    bool stale;      /* the job has a successor elsewhere */
+    bool still;      /* ... or so it looks: it stands still until slurmctld can be asked */
+    int64_t fence_s; /* when to look for one again (CLOCK_MONOTONIC) */
+    bool stopping;   /* batch: the script stands still until its steps have ended */
+    int64_t lead_s;  /* between the last checkpoint and the time limit */
     int64_t give_up_ms; /* ... by then the steps must have ended (CLOCK_MONOTONIC) */
 
     bool
@@ -282,6 +285,15 @@ bool shepherd_preflight(struct shepherd *s, char why[512]);
 /* Requeue without this node, later and later; after BusyRetries in a row hold the job.  Returns the exit status. */
 int shepherd_elsewhere(struct shepherd *s, const char *why);
 
+/* --- shepherd_fence.c: a node that was lost may still run the job when it has long been started again (gendir_fence).
+ * This copy of it then stands still, as it writes into the same files, and ends as soon as slurmctld confirms it. */
+/* Look now, and say when next (s->fence_s). */
+void shepherd_fence_look(struct shepherd *s);
+/* The fence refused this very start.  Returns the exit status. */
+int shepherd_fence_refuses(struct shepherd *s);
+/* In a clerk: -1 with ESTALE when there is a successor, other errors when that cannot be found out. */
+int shepherd_fence_open(const struct facts *f, struct err *err);
+
 /* --- shepherd_place.c */
 /* Right before a dump: leave in the task's directory where the threads run.  Without it a restored job runs
  * unbound; nothing else fails. */
@@ -328,6 +340,8 @@ bool shepherd_script_stop(struct shepherd *s);
 void shepherd_script_stopping(struct shepherd *s);
 /* Request this of all tasks of its steps. */
 void shepherd_script_ask(struct shepherd *s, const char *verb);
+/* All of the tree stops.  Also of a step's task, as the next. */
+void shepherd_stand_still(struct shepherd *s);
 /* It goes on after all. */
 void shepherd_script_continue(struct shepherd *s);
 

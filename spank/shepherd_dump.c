@@ -287,6 +287,8 @@ void shepherd_dump_idle(struct shepherd *s)
         return;
     shepherd_timer_arm(s);
     shepherd_requests_next(s);
+    if (r->error == ESTALE && !s->ended && !s->dumping)
+        shepherd_fence_look(s);
 }
 
 /* The kernel's timer went on while the job was suspended. */

@@ -112,6 +112,13 @@ static int set_up(void *arg, void *result, struct err *err)
         return -1;
     }
     snprintf(path, sizeof path, "%s/ckpt-init", w->facts->helper_dir);
+    /* Before anything is looked for that an earlier start may still be writing. */
+    rc = !w->step && w->facts->epoch > 0 && gendir_fence(taskfd, w->facts->epoch, err) < 0 ? -1 : 0;
+    if (rc < 0) {
+        io_close(&sourcefd);
+        io_close(&taskfd);
+        return -1;
+    }
     rc = make_dir(taskfd, REQUEST_DIR, err) < 0 || make_dir(taskfd, ANSWER_DIR, err) < 0 ||
                  make_dir(taskfd, "log", err) < 0 ||
                  copy_file(taskfd, sourcefd, path, "ckpt-init", err) < 0 ||

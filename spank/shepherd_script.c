@@ -176,7 +176,7 @@ static int prepare(void *arg, void *result, struct err *err)
     const struct shepherd *s = ((const struct prepare_work *)arg)->s;
     bool *busy = result;
     struct gendir_id id;
-    int fd = open_steps(&s->facts, err), found, rc;
+    int fd = shepherd_fence_open(&s->facts, err) < 0 ? -1 : open_steps(&s->facts, err), found, rc;
 
     if (fd < 0)
         return -1;
@@ -246,17 +246,32 @@ pid_t shepherd_root_pid(int pidfd)
     return at ? (pid_t)strtol(at + 5, NULL, 10) : -1;
 }
 
+struct stop_work {
+    int rootfd;
+    const char *but;
+};
+
 static int stop_script(void *arg, void *result, struct err *err)
 {
-    pid_t root = shepherd_root_pid(*(const int *)arg);
+    const struct stop_work *w = arg;
+    pid_t root = shepherd_root_pid(w->rootfd);
 
     (void)result;
     if (root <= 1) {
         errno = ESRCH;
         return err_set(err, "the script has ended");
     }
-    tree_stop_but(root, SRUN);
+    tree_stop_but(root, w->but);
     return 0;
+}
+
+void shepherd_stand_still(struct shepherd *s)
+{
+    struct stop_work w = {s->rootfd, ""};
+    struct err err = {{0}};
+
+    if (clerk_run(stop_script, &w, NULL, 0, 10000, &err) < 0)
+        shepherd_say("it cannot be stopped: %s", err.text);
 }
 
 static int ask_task(int jobfd, const char *name, const struct facts *f, const char *verb)
@@ -346,11 +361,12 @@ static void no_generation(struct shepherd *s, struct proto_reply *r)
 bool shepherd_script_stop(struct shepherd *s)
 {
     int64_t limit_ms = 3600000; /* at a requeue Slurm itself ends it, after KillWait */
+    struct stop_work w = {s->rootfd, SRUN};
     struct proto_reply none;
     struct err err = {{0}};
 
     s->stopping = true;
-    if (clerk_run(stop_script, &s->rootfd, NULL, 0, 10000, &err) < 0)
+    if (clerk_run(stop_script, &w, NULL, 0, 10000, &err) < 0)
         shepherd_say("the script cannot be stopped: %s", err.text);
     if (s->final == FINAL_TIMELIMIT) {
         shepherd_script_ask(s, "stop");

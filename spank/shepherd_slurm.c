@@ -37,7 +37,7 @@ enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms)
 }
 
 struct requeue_work {
-    uint32_t job;
+    const struct facts *facts;
     enum slurmjob_how how;
 };
 
@@ -46,15 +46,19 @@ static int requeue_job(void *arg, void *result, struct err *err)
     const struct requeue_work *w = arg;
 
     (void)result;
-    return slurmjob_requeue(w->job, w->how, err);
+    /* It would be the successor's end. */
+    if (shepherd_fence_open(w->facts, err) < 0 && errno == ESTALE)
+        return -1;
+    return slurmjob_requeue(w->facts->job, w->how, err);
 }
 
 int shepherd_slurm_requeue(struct shepherd *s, enum slurmjob_how how, struct err *err)
 {
-    struct requeue_work w = {s->facts.job, how};
+    struct requeue_work w = {&s->facts, how};
     int rc = -1;
 
-    for (int i = 0; i < 3 && rc < 0; i++)
+    errno = 0;
+    for (int i = 0; i < 3 && rc < 0 && errno != ESTALE; i++)
         rc = clerk_run(requeue_job, &w, NULL, 0, 5000, err);
     return rc;
 }

@@ -208,6 +208,11 @@ static int record_end(void *arg, void *result, struct err *err)
     (void)result;
     if (taskfd < 0)
         return -1;
+    /* What this copy of the job has come to is not what its successor goes on from. */
+    if (gendir_fence_check(taskfd, w->facts->epoch, err) < 0) {
+        io_close(&taskfd);
+        return -1;
+    }
     rc = steps_exit_write(taskfd, &w->exit, err);
     n = rc < 0 ? 0 : gendir_list(taskfd, &ids, NULL);
     /* Its status is all that is ever asked for again. */
