@@ -25,7 +25,7 @@
 #include "config.h"
 
 #define LOOK_MS 300
-#define FENCE_FIRST_S 60
+#define FENCE_FIRST_S 30
 /* How often to look whether the steps of a script that was stopped have ended. */
 #define STOPPING_MS 200
 
@@ -165,7 +165,8 @@ static int timeout_ms(const struct shepherd *s)
 
 static void loop(struct shepherd *s)
 {
-    s->fence_s = shepherd_now_s() + FENCE_FIRST_S;
+    s->fence_s = shepherd_now_s() + FENCE_FIRST_S +
+                 getpid() % FENCE_FIRST_S; /* not all tasks of a step at once */
     shepherd_timer_arm(s);
     shepherd_limit_arm(s);
     if (s->restored) {

@@ -237,6 +237,8 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
         shepherd_final_stale(s);
         return;
     }
+    if (r->error == ESTALE)
+        s->fence_s = 0;
     if (s->dump_stop && r->error != 0 && !vetoed)
         shepherd_go_on(s, true);
     s->hooks.reply = *r;
@@ -287,8 +289,6 @@ void shepherd_dump_idle(struct shepherd *s)
         return;
     shepherd_timer_arm(s);
     shepherd_requests_next(s);
-    if (r->error == ESTALE && !s->ended && !s->dumping)
-        shepherd_fence_look(s);
 }
 
 /* The kernel's timer went on while the job was suspended. */

@@ -45,7 +45,7 @@ void shepherd_fence_look(struct shepherd *s)
 {
     bool successor = false;
 
-    s->fence_s = shepherd_now_s() + LOOK_EVERY_S;
+    s->fence_s = shepherd_now_s() + (s->dumping ? LOOK_STILL_S : LOOK_EVERY_S);
     if (!s->files || s->dumping ||
         clerk_run(look, &s->facts, &successor, sizeof successor, LOOK_MS, NULL) < 0 || !successor)
         return;
