@@ -96,14 +96,12 @@ END
     for t in 1 2 3 4 5 6; do all+=("$(raw "$id" "$t")"); done
     is "array: each has a directory of its own" "$(for job in "${all[@]}"; do jobdir "$job"; done | sort -u | wc -l)" 6
     ok "array: requeued as a whole" run scontrol requeue "$id"
-    for job in "${all[@]}"; do
-        ok "array: $job starts again" wait_until 90 restarted "$job" 1
+    for t in 1 2 3 4 5 6; do # by their own numbers the last one would be the whole array
+        ok "array: task $t starts again" wait_until 90 restarted "${id}_$t" 1
     done
     ok "array: each is restored" wait_until 60 array_has 'checkpoint: restored gen-0000-000001'
     touch "$HOME_DIR"/array.stop.{1..6}
-    for job in "${all[@]}"; do
-        ok "array: $job ends well" wait_state "$job" COMPLETED
-    done
+    for t in 1 2 3 4 5 6; do ok "array: task $t ends well" wait_state "${id}_$t" COMPLETED; done
     for t in 1 2 3 4 5 6; do ok "array: task $t did each step once" once "$HOME_DIR/array.$t"; done
     is "array: each began once" "$(cat "$HOME_DIR"/array.? | grep -c '^start')" 6
 }
