@@ -162,6 +162,10 @@ static void check_file(struct paths *x, const RegFileEntry *r)
     if (e && (e->role == FILE_INPUT || e->role == FILE_CODE))
         k = e->role == FILE_CODE ? PROGRAM : INPUT;
     there = stat(r->name, &st) == 0;
+    if (!there && errno == ENOENT && e && filelist_may_be_missing(e)) {
+        x->good[k]++; /* it is made again */
+        return;
+    }
     if (!there && errno != ENOENT)
         fail(x, k, r->name, strerror(errno));
     else if (there || !e || e->role != FILE_DIR) /* a directory of the job's is made again */

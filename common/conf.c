@@ -45,6 +45,7 @@ void conf_defaults(struct conf *c)
     c->busy_wait = c->busy_retries = 5;
     c->mtbf = 30 * 86400;
     c->files_limit = UINT64_C(2) << 30;
+    c->files_small = UINT64_C(1) << 20;
     c->hook_timeout = 30;
 }
 

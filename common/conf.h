@@ -42,6 +42,8 @@ struct conf {
     uint32_t busy_retries;    /* BusyRetries: default 5 */
     uint32_t mtbf;            /* Mtbf: a Slurm time, default 30 days */
     uint64_t
+        files_small; /* FilesSmall: largest of the job's own files that is copied in case it goes; default 1M */
+    uint64_t
         files_limit; /* FilesLimit: bytes of files copied per generation; default 2G, 0 = no limit */
     enum facts_choice files_over;    /* FilesOver: refuse|warn, default refuse */
     enum facts_choice inputs;        /* Inputs: refuse|warn, default refuse */

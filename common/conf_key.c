@@ -26,7 +26,7 @@ enum kind {
     TIGHT
 };
 
-/* One row per key of checkpoint.conf(5). Numbers are within [min, max]. */
+/* One row per key of checkpoint.conf(5). Numbers are within [min, max]; sizes up to max, 0: any. */
 struct conf_key {
     const char *key;
     enum kind kind;
@@ -67,6 +67,7 @@ static const struct conf_key rows[] = {
     ROW("BusyRetries", busy_retries, COUNT, 0, 1000),
     ROW("Mtbf", mtbf, DURATION, 60, UINT32_MAX),
     ROW("FilesLimit", files_limit, SIZE, 0, 0),
+    ROW("FilesSmall", files_small, SIZE, 0, FACTS_SMALL_MAX),
     ROW("FilesOver", files_over, CHOICE, 0, 0),
     ROW("Inputs", inputs, CHOICE, 0, 0),
     ROW("Snapshot", snapshot, SNAPSHOT, 0, 0),
@@ -143,6 +144,8 @@ static int set_size(const struct conf_key *row, const char *value, struct conf *
 
     if (!spec_parse_size(value, &bytes))
         return err_set(err, "%s must be a number of bytes, with K, M, G or T if wanted", row->key);
+    if (row->max && bytes > row->max)
+        return err_set(err, "%s must be at most %uM", row->key, row->max >> 20);
     memcpy((char *)c + row->offset, &bytes, sizeof bytes);
     return 0;
 }

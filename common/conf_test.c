@@ -94,6 +94,7 @@ static void refused_with_file_and_line(void **state)
         {"Keep=2 3\n", ":1: Keep must"},
         {"MaxKeep=101\n", ":1: MaxKeep must"},
         {"FilesLimit=1X\n", ":1: FilesLimit must"},
+        {"FilesSmall=65M\n", ":1: FilesSmall must"},
         {"FilesOver=yes\n", ":1: FilesOver must"},
         {"Inputs=maybe\n", ":1: Inputs must"},
         {"Interval=1:2:3:4\n", ":1: Interval must"},
@@ -182,7 +183,7 @@ static void empty_file_gives_the_defaults(void **state)
     assert_int_equal(c.max_restarts, 20);
     assert_int_equal(c.expire_days, 14);
     assert_true(c.max_user_size == 0 && c.max_site_size == 0 && c.min_free == 0);
-    assert_true(c.files_limit == UINT64_C(2) << 30);
+    assert_true(c.files_limit == UINT64_C(2) << 30 && c.files_small == 1 << 20);
     assert_true(c.files_over == CHOICE_REFUSE && c.inputs == CHOICE_REFUSE);
 }
 
@@ -212,6 +213,7 @@ static void every_key(void **state)
                   "MinFree=7M\n"
                   "ExpireDays=30\n"
                   "FilesLimit=0\n"
+                  "FilesSmall=64m\n"
                   "FilesOver=warn\n"
                   "Inputs=warn\n"
                   "MaxDumps=9\n"
@@ -248,7 +250,8 @@ static void every_key(void **state)
     assert_string_equal(c.hooks.after, "");
     assert_string_equal(c.hooks.restored, "/opt/a b");
     assert_int_equal(c.hook_timeout, 3600);
-    assert_true(c.files_limit == 0 && c.files_over == CHOICE_WARN && c.inputs == CHOICE_WARN);
+    assert_true(c.files_small == FACTS_SMALL_MAX && c.files_limit == 0 &&
+                c.files_over == CHOICE_WARN && c.inputs == CHOICE_WARN);
 }
 
 static void defaults_give_way(void **state)

@@ -78,6 +78,7 @@ static const struct row rows[] = {
     ROW(source_generation, LIST, 0, 0),
     ROW(files, LIST, 0, 0),
     ROW(files_limit, NUM64, 0, UINT64_MAX),
+    ROW(files_small, NUM64, 0, FACTS_SMALL_MAX),
     ROW(files_over, NUM32, 0, 1),
     ROW(inputs, NUM32, 0, 1),
     ROW(snapshot, NUM32, 0, SNAPSHOT_REQUIRE),

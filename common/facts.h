@@ -19,6 +19,7 @@
 
 #define FACTS_MAX_BYTES 16384
 #define FACTS_DUMPS_MAX 1024
+#define FACTS_SMALL_MAX (UINT64_C(64) << 20)
 
 enum facts_isolation { ISOLATION_HOST = 0, ISOLATION_PRIVATE = 1 };
 enum facts_compress { COMPRESS_NONE = 0, COMPRESS_ZSTD = 1, COMPRESS_LZ4 = 2 };
@@ -88,6 +89,8 @@ struct facts {
     char files
         [FACTS_FILES_MAX]; /* (user) paths and patterns, ':' between them, to be copied into each
                                      generation; relative ones begin at the job's directory */
+    uint64_t files_small;  /* (user) files of the job's own up to this size are copied in case they
+                              are gone at a restore; 0: none */
     uint64_t files_limit;  /* (user) bytes of files copied at most; 0: no limit */
     enum facts_choice
         files_over; /* (user) what may not be copied for its size: no dump, or a warning */

@@ -61,6 +61,7 @@ static struct facts good(void)
     f.hook_timeout = 30;
     snprintf(f.files, sizeof f.files, "./a b:/dev/shm/x*");
     f.files_limit = UINT64_C(2) << 30;
+    f.files_small = 4096;
     f.inputs = CHOICE_WARN;
     f.snapshot = SNAPSHOT_REQUIRE;
     f.snapshot_tight = TIGHT_DROP;

@@ -72,6 +72,12 @@ static int bad(const struct file_entry *e, const char *what, struct err *err)
     return err_set(err, "%.200s: %s", e->path ? e->path : "?", what);
 }
 
+bool filelist_may_be_missing(const struct file_entry *e)
+{
+    return (e->has_image || e->size == 0) &&
+           (e->role == FILE_CUT || e->role == FILE_INPUT || e->role == FILE_LOG);
+}
+
 int filelist_check(const struct file_entry *e, struct err *err)
 {
     if (!e->path || !filelist_path_ok(e->path))
@@ -82,7 +88,7 @@ int filelist_check(const struct file_entry *e, struct err *err)
         return bad(e, "mode beyond permission bits", err);
     if (e->size > INT64_MAX || e->mtime_ns > 999999999)
         return bad(e, "size or time out of range", err);
-    if (e->has_image && (e->role != FILE_COPY || e->size == 0))
+    if (e->has_image && (!(e->role == FILE_COPY || filelist_may_be_missing(e)) || e->size == 0))
         return bad(e, "contents that do not belong there", err);
     if (e->role == FILE_COPY && !e->has_image && e->size > 0)
         return bad(e, "its contents are missing", err);

@@ -67,6 +67,9 @@ bool filelist_path_ok(const char *path);
 /* Is it an entry that a reader may take?  The same rules for both sides. */
 int filelist_check(const struct file_entry *e, struct err *err);
 
+/* A cut file, an input or a log that is put back where it is missing: its contents are there, or it was empty. */
+bool filelist_may_be_missing(const struct file_entry *e);
+
 /* The image, malloc'ed. */
 int filelist_encode(const struct filelist *l, uint8_t **data, size_t *len, struct err *err);
 

@@ -18,7 +18,8 @@ const char spec_help[] =
     "compress=none|lz4|zstd|zstd:1..19, isolation=private|host, "
     "name=NAME (of a step), "
     "restore=JOBID[.GENERATION], "
-    "files=PATH[:PATH...], files-limit=SIZE, files-over=refuse|warn, inputs=refuse|warn, "
+    "files=PATH[:PATH...], files-limit=SIZE, files-small=SIZE, files-over=refuse|warn, "
+    "inputs=refuse|warn, "
     "snapshot=yes|no|require, hook-{before,after,restored}=PROGRAM, hook-timeout=TIME";
 
 /* Digits to a number, which they must be from first to last; *p stands behind them afterwards. */
@@ -263,6 +264,12 @@ static bool set_files_limit(struct spec *s, const char *value)
     return spec_parse_size(value, &s->files_limit);
 }
 
+static bool set_files_small(struct spec *s, const char *value)
+{
+    s->has_files_small = true;
+    return spec_parse_size(value, &s->files_small) && s->files_small <= FACTS_SMALL_MAX;
+}
+
 static bool set_files_over(struct spec *s, const char *value)
 {
     s->has_files_over = true;
@@ -349,6 +356,8 @@ static const struct row {
      offsetof(struct spec, has_files)},
     {"files-limit", "a number of bytes, with K, M, G or T if wanted", set_files_limit,
      offsetof(struct spec, has_files_limit)},
+    {"files-small", "a number of bytes up to 64M", set_files_small,
+     offsetof(struct spec, has_files_small)},
     {"files-over", "refuse or warn", set_files_over, offsetof(struct spec, has_files_over)},
     {"inputs", "refuse or warn", set_inputs, offsetof(struct spec, has_inputs)},
     {"snapshot", "yes, no or require", set_snapshot, offsetof(struct spec, has_snapshot)},

@@ -28,9 +28,10 @@ struct spec {
     bool interval_auto;   /* interval=auto, or overhead= */
     uint32_t overhead;    /* thousandths, 1..500 */
     uint32_t max_runtime; /* seconds */
-    bool has_files, has_files_limit, has_files_over, has_inputs;
+    bool has_files, has_files_limit, has_files_small, has_files_over, has_inputs;
     char files[FACTS_FILES_MAX];
     uint64_t files_limit;
+    uint64_t files_small; /* at most FACTS_SMALL_MAX */
     enum facts_choice files_over, inputs;
     char name[25]; /* of a step: [A-Za-z0-9_]{1,24}, "" none */
     bool has_snapshot;

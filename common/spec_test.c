@@ -143,6 +143,8 @@ static void refused_with_the_piece_and_what_is_allowed(void **state)
         {"files=a,b", "'b'", "files=PATH"},
         {"/a", "'/a'", "files=PATH"},
         {"files-limit=1Q", "'files-limit=1Q'", "number of bytes"},
+        {"files-small=65M", "'files-small=65M'", "up to 64M"},
+        {"files-small=", "'files-small='", "up to 64M"},
         {"files-limit=9223372036854775808", "'files-limit=", "number of bytes"},
         {"files-limit=8388608T", "'files-limit=8388608T'", "number of bytes"},
         {"files-over=no", "'files-over=no'", "refuse or warn"},
@@ -248,6 +250,8 @@ static void files(void **state)
     assert_string_equal(s.files, "");
     assert_int_equal(spec_parse("files-limit=0", &s, NULL), 0);
     assert_true(s.has_files_limit && s.files_limit == 0);
+    assert_int_equal(spec_parse("files-small=64M", &s, NULL), 0);
+    assert_true(s.has_files_small && s.files_small == FACTS_SMALL_MAX);
 }
 
 static void another_jobs_checkpoint(void **state)

@@ -245,7 +245,8 @@ int files_frozen(void *arg, struct err *err)
 
     if (filescan_run(fs->o.images, &fs->scan, err) < 0)
         return err_prefix(err, "open files");
-    if (take_open(fs, err) < 0 || files_named(fs, err) < 0 || files_tmp(fs, err) < 0)
+    if (take_open(fs, err) < 0 || files_named(fs, err) < 0 || files_tmp(fs, err) < 0 ||
+        files_small(fs, err) < 0)
         return -1;
     fs->pause_ms = (uint32_t)(capture_now_ms() - start);
     return 0;
@@ -254,7 +255,8 @@ int files_frozen(void *arg, struct err *err)
 static bool listed(const struct files *fs, const char *path, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (fs->list.v[i].role == FILE_COPY && strcmp(fs->list.v[i].path, path) == 0)
+        if ((fs->list.v[i].role == FILE_COPY || fs->list.v[i].role == FILE_INPUT) &&
+            strcmp(fs->list.v[i].path, path) == 0)
             return true;
     return false;
 }

@@ -5,6 +5,7 @@
  *   files.c      the plan, and what is read while the tree stands still
  *   files_more.c files that are not open: those that the user named, and those of a temporary directory that
  *                is the job's alone
+ *   files_small.c small ones of the job's own
  *   files_copy.c contents into the pack
  *
  * As the job's user without any capability.  Files are opened by the names that CRIU saved, without following

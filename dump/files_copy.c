@@ -51,16 +51,27 @@ static struct pack_frame *frame(struct files *fs, struct err *err)
     return NULL;
 }
 
+/* The next frame of an image, n bytes of it to be filled. */
+static struct pack_frame *next_frame(struct files *fs, uint32_t image, uint64_t left, size_t *n,
+                                     struct err *err)
+{
+    struct pack_frame *f = frame(fs, err);
+
+    if (f) {
+        *n = left < f->room ? (size_t)left : f->room;
+        snprintf(f->image, sizeof f->image, FILELIST_CONTENTS, image);
+    }
+    return f;
+}
+
 int files_feed(struct files *fs, int fd, uint32_t image, uint64_t size, struct err *err)
 {
     for (uint64_t at = 0; at < size;) {
-        struct pack_frame *f = frame(fs, err);
         size_t n;
+        struct pack_frame *f = next_frame(fs, image, size - at, &n, err);
 
         if (!f)
             return -1;
-        n = size - at < f->room ? (size_t)(size - at) : f->room;
-        snprintf(f->image, sizeof f->image, FILELIST_CONTENTS, image);
         if (io_pread_full(fd, f->raw, n, (off_t)at) < 0) {
             int saved = errno;
 
@@ -71,6 +82,23 @@ int files_feed(struct files *fs, int fd, uint32_t image, uint64_t size, struct e
                        ? err_set(err, "it became shorter while it was copied, or is damaged")
                        : err_sys(err, "cannot be read");
         }
+        f->len = n;
+        pack_submit(fs->o.pack, f);
+        at += n;
+    }
+    return 0;
+}
+
+int files_feed_data(struct files *fs, const uint8_t *data, uint32_t image, uint64_t size,
+                    struct err *err)
+{
+    for (uint64_t at = 0; at < size;) {
+        size_t n;
+        struct pack_frame *f = next_frame(fs, image, size - at, &n, err);
+
+        if (!f)
+            return -1;
+        memcpy(f->raw, data + at, n);
         f->len = n;
         pack_submit(fs->o.pack, f);
         at += n;

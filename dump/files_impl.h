@@ -25,8 +25,9 @@ struct files {
     struct filelist list;
     struct files_clone *clones;
     size_t nclones;
-    uint32_t images; /* numbers given so far */
-    uint64_t bytes;  /* copied so far */
+    uint32_t images;      /* numbers given so far */
+    uint64_t bytes;       /* copied so far */
+    uint64_t small_bytes; /* of these, by files_small() */
     uint32_t pause_ms;
     bool no_clones; /* the filesystem cannot */
     size_t left;    /* things not taken along, beside the one that the warning names */
@@ -59,7 +60,17 @@ int files_entry(struct file_entry *e, enum file_role role, const char *path, con
 /* files_copy.c: feed `size` bytes of fd as the contents of `image`. */
 int files_feed(struct files *fs, int fd, uint32_t image, uint64_t size, struct err *err);
 
+/* The same of memory. */
+int files_feed_data(struct files *fs, const uint8_t *data, uint32_t image, uint64_t size,
+                    struct err *err);
+
+/* files_small.c, after all others: small files that the job has made and may remove again, for a restore that finds
+ * them gone. */
+int files_small(struct files *fs, struct err *err);
+
 /* files_more.c */
+/* Was it made since the job began?  -1: the filesystem does not tell. */
+int files_made_by_job(const struct files *fs, int fd);
 int files_named(struct files *fs, struct err *err);
 int files_tmp(struct files *fs, struct err *err);
 

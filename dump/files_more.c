@@ -302,14 +302,17 @@ static bool has_job(const char *path, uint32_t job)
 }
 
 /* Made since the job began: the copy of ckpt-init in the task's directory was its first act. */
-static bool made_by_job(const struct files *fs, int fd)
+int files_made_by_job(const struct files *fs, int fd)
 {
-    struct statx dir;
+    struct statx file;
     struct stat first;
 
-    return fstatat(fs->o.taskfd, "ckpt-init", &first, AT_SYMLINK_NOFOLLOW) == 0 &&
-           statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &dir) == 0 && (dir.stx_mask & STATX_BTIME) &&
-           dir.stx_btime.tv_sec >= first.st_mtim.tv_sec;
+    if (fstatat(fs->o.taskfd, "ckpt-init", &first, AT_SYMLINK_NOFOLLOW) < 0 ||
+        statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &file) < 0)
+        return 0;
+    if (!(file.stx_mask & STATX_BTIME))
+        return -1;
+    return file.stx_btime.tv_sec >= first.st_mtim.tv_sec;
 }
 
 static bool contains(const char *dir, const char *path)
@@ -326,7 +329,7 @@ static bool is_private(const struct files *fs, const char *path, int fd, const s
         return false;
     if (contains(path, fs->scan.cwd) || contains(path, fs->o.facts->dir))
         return false;
-    return has_job(path, fs->o.facts->job) || made_by_job(fs, fd);
+    return has_job(path, fs->o.facts->job) || files_made_by_job(fs, fd) > 0;
 }
 
 static int take_tmp(struct walk *w, const char *path)

@@ -7,7 +7,7 @@ dump_dump_LDADD = libdump.la libcriurun.la libcrimg.la libimage.la libhelper.la 
 noinst_LTLIBRARIES += libdump.la
 libdump_la_SOURCES = \
 	dump/before.c dump/before.h \
-	dump/capture.c dump/capture.h dump/files.c dump/files.h dump/files_copy.c dump/files_impl.h \
+	dump/capture.c dump/capture.h dump/files.c dump/files.h dump/files_copy.c dump/files_small.c dump/files_impl.h \
 	dump/files_more.c dump/filescan.c dump/filescan.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
 	dump/pack.c dump/pack.h dump/plain.c dump/plain.h dump/press.c dump/press.h dump/requests.c dump/requests.h \
 	dump/room.c dump/room.h \

@@ -159,6 +159,8 @@ static int compare(const struct file_entry *e, enum facts_choice policy, char *n
 
     if (fd < 0 && errno == EACCES)
         return 0; /* CRIU says what it needs of it */
+    if (fd < 0 && errno == ENOENT && filelist_may_be_missing(e))
+        return 0; /* putback */
     if (fd < 0)
         return refuse(e, errno == ENOENT ? "has gone" : "cannot be opened any more", err);
     fd_ok = fstat(fd, &st) == 0;

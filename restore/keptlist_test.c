@@ -132,7 +132,7 @@ static void hostile_fields(void **state)
     CASE(m.size = UINT64_MAX, "range");
     CASE(m.size = 5, "contents are missing");
     CASE(m.has_image = 1, "do not belong");
-    CASE((m.role = FILE_CUT, m.has_image = 1, m.size = 5), "do not belong");
+    CASE((m.role = FILE_CODE, m.has_image = 1, m.size = 5), "do not belong");
     CASE(m.target = (char[]){"/etc"}, "target");
     CASE(m.role = FILE_LINK, "target");
     CASE((m.has_head = 1, m.head = (ProtobufCBinaryData){32, bytes}), "half of its digests");

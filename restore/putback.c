@@ -21,7 +21,8 @@
 
 static bool is_cut(const struct act *a)
 {
-    return a->e->role == FILE_CUT || a->e->role == FILE_OUTPUT || a->e->role == FILE_LEFT;
+    return !a->created &&
+           (a->e->role == FILE_CUT || a->e->role == FILE_OUTPUT || a->e->role == FILE_LEFT);
 }
 
 /* When root started this task: facts tell it in clock ticks since boot. */
@@ -71,6 +72,12 @@ struct putback *putback_create(const struct putback_opts *o, struct err *err)
 
 static int stage_one(struct putback *p, const struct file_entry *e, struct err *err)
 {
+    if (filelist_may_be_missing(e)) {
+        int rc = putback_stage_missing(p, e, err);
+
+        if (rc != 0)
+            return rc < 0 ? -1 : 0;
+    }
     switch (e->role) {
     case FILE_CUT:
         return putback_stage_cut(p, e, true, err);

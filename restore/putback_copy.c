@@ -259,6 +259,26 @@ int putback_stage_copy(struct putback *p, const struct file_entry *e, struct err
     return rc < 0 ? -1 : 0;
 }
 
+int putback_stage_missing(struct putback *p, const struct file_entry *e, struct err *err)
+{
+    int dirfd = putback_dir(p, e->path, false, NULL), rc;
+    struct stat st;
+    struct act *a;
+
+    if (dirfd < 0 && errno != PROTO_E_HOLD)
+        return -1;
+    if (dirfd >= 0 && fstatat(dirfd, putback_base(e->path), &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    if (dirfd >= 0 && errno != ENOENT)
+        return 0; /* who wants to open it says what is wrong */
+    a = putback_act(p, e, err);
+    if (!a)
+        return -1;
+    dirfd = putback_dir(p, e->path, true, err);
+    rc = dirfd < 0 ? -1 : make_new(p, a, dirfd, err);
+    return rc < 0 ? -1 : 1;
+}
+
 int putback_make(struct putback *p, const struct file_entry *e, struct err *err)
 {
     int dirfd = putback_dir(p, e->path, true, err), rc;

@@ -67,6 +67,8 @@ int putback_unkeep(struct putback *p, const struct act *a, int fd, uint64_t at);
 /* --- putback_copy.c */
 /* FILE_COPY and FILE_ABSENT */
 int putback_stage_copy(struct putback *p, const struct file_entry *e, struct err *err);
+/* What filelist_may_be_missing(), if it is: 1, it was; 0: something is there. */
+int putback_stage_missing(struct putback *p, const struct file_entry *e, struct err *err);
 /* A directory or a link, if it is missing. */
 int putback_make(struct putback *p, const struct file_entry *e, struct err *err);
 int putback_commit_copy(struct putback *p, struct act *a, struct err *err);

@@ -146,6 +146,7 @@ static int user_part(const struct conf *conf, const struct policy_task *t, struc
     memcpy(f->source_generation, s.restore_generation, sizeof f->source_generation);
     memcpy(f->files, s.files, sizeof f->files);
     f->files_limit = s.has_files_limit ? s.files_limit : conf->files_limit;
+    f->files_small = s.has_files_small ? s.files_small : conf->files_small;
     f->files_over = s.has_files_over ? s.files_over : conf->files_over;
     f->inputs = s.has_inputs ? s.inputs : conf->inputs;
     f->snapshot = s.has_snapshot ? s.snapshot : conf->snapshot;
