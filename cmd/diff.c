@@ -182,6 +182,7 @@ static json_t *compare(const struct shown *a, const struct shown *b)
     add_numbers(g, "pause_us", a->m.pause_us, b->m.pause_us);
     add_numbers(g, "raw_bytes", a->m.raw_bytes, b->m.raw_bytes);
     add_numbers(g, "stored_bytes", a->m.stored_bytes, b->m.stored_bytes);
+    add_numbers(g, "written_bytes", manifest_written(&a->m), manifest_written(&b->m));
     if (compare_processes(&d) < 0) {
         json_decref(o);
         o = NULL;

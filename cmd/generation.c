@@ -110,18 +110,30 @@ static int read_manifest(int genfd, struct manifest *m, struct generation *row, 
     return rc;
 }
 
+static int check_part(int genfd, const char *name, uint64_t bytes, struct err *err)
+{
+    struct stat st;
+
+    if (fstatat(genfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return err_sys(err, "%s", name);
+    errno = EBADMSG;
+    if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != bytes)
+        return err_set(err, "%s has another size than the manifest says", name);
+    return 0;
+}
+
 /* Are the parts there, with the sizes that the manifest says? Their bytes are not read. */
 static int check_parts(int genfd, const struct manifest *m, struct err *err)
 {
-    for (size_t i = 0; i < sizeof m->parts / sizeof m->parts[0]; i++) {
-        const struct manifest_part *p = &m->parts[i];
-        struct stat st;
+    char name[48];
 
-        if (fstatat(genfd, p->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            return err_sys(err, "%s", p->name);
-        errno = EBADMSG;
-        if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != p->bytes)
-            return err_set(err, "%s has another size than the manifest says", p->name);
+    for (size_t i = 0; i < sizeof m->parts / sizeof m->parts[0]; i++)
+        if (check_part(genfd, m->parts[i].name, m->parts[i].bytes, err) < 0)
+            return -1;
+    for (size_t i = 0; i < m->nlinks; i++) {
+        gendir_format_link(m->links[i].generation, name);
+        if (check_part(genfd, name, m->links[i].bytes, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -185,6 +197,7 @@ void generation_load(int taskfd, const struct base_job *j, struct gendir_id id,
         row->total_ms = m.total_ms;
         row->raw_bytes = m.raw_bytes;
         row->stored_bytes = m.stored_bytes;
+        row->written_bytes = manifest_written(&m);
         manifest_free(&m);
     }
     io_close(&fd);

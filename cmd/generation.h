@@ -21,6 +21,7 @@ struct generation {
     char reason[24], node[64];
     uint32_t pause_us, total_ms;
     uint64_t raw_bytes, stored_bytes;
+    uint64_t written_bytes; /* of stored_bytes: not taken over from an earlier one */
     size_t processes;
     bool more_processes; /* at least so many: the manifest is very long */
 };

@@ -73,6 +73,7 @@ static json_t *row_object(const struct generation *r)
     json_object_set_new(o, "pause_us", json_integer(r->pause_us));
     json_object_set_new(o, "total_ms", json_integer(r->total_ms));
     json_object_set_new(o, "stored_bytes", json_integer((json_int_t)r->stored_bytes));
+    json_object_set_new(o, "written_bytes", json_integer((json_int_t)r->written_bytes));
     json_object_set_new(o, "raw_bytes", json_integer((json_int_t)r->raw_bytes));
     json_object_set_new(o, "processes", json_integer((json_int_t)r->processes));
     if (r->more_processes)

@@ -26,7 +26,7 @@ struct look_memory *look_memory_create(const struct checkpoint *c, struct err *e
     }
     m->c = c;
     m->page = (uint64_t)sysconf(_SC_PAGESIZE);
-    m->unpack = unpack_create(c->pagesfd, manifest_compress(&c->m), 1, err);
+    m->unpack = unpack_create(&c->pages, manifest_compress(&c->m), 1, err);
     if (!m->unpack) {
         free(m);
         return NULL;

@@ -84,9 +84,9 @@ static void add_pages(void)
              RAW, RAW, hex[1]);
     index_free(&s.ix);
     assert_int_equal(index_load(text, strlen(text), 0, &s.ix, NULL), 0);
-    c.pagesfd = memfd_create("pages", MFD_CLOEXEC);
-    assert_true(c.pagesfd >= 0);
-    assert_int_equal(io_write_full(c.pagesfd, raw, sizeof raw), 0);
+    c.pages.fd[0] = memfd_create("pages", MFD_CLOEXEC);
+    assert_true(c.pages.fd[0] >= 0);
+    assert_int_equal(io_write_full(c.pages.fd[0], raw, sizeof raw), 0);
 }
 
 static int set_up(void **state)
@@ -116,7 +116,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    io_close(&c.pagesfd);
+    io_close(&c.pages.fd[0]);
     sample_free(&s);
     return 0;
 }
@@ -187,7 +187,7 @@ static void memory_that_is_damaged(void **state)
     char text[512];
 
     (void)state;
-    assert_int_equal(pwrite(c.pagesfd, "!", 1, 0), 1);
+    assert_int_equal(pwrite(c.pages.fd[0], "!", 1, 0), 1);
     assert_int_equal(load(&look, text), 0);
     assert_null(look.processes[0].command);
     assert_string_equal(look.processes[0].exe, "/usr/bin/program");

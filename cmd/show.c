@@ -152,6 +152,26 @@ void shown_command(const struct shown *s, size_t process, char *out, size_t size
     err_clean(out);
 }
 
+/* What was taken over from earlier generations, and lies in the directory under their names. */
+static void print_links(const struct manifest *m)
+{
+    char written[16], taken[16], name[48];
+
+    if (m->nlinks == 0)
+        return;
+    text_bytes(manifest_written(m), written);
+    text_bytes(m->stored_bytes - manifest_written(m), taken);
+    printf("  written   %s, the other %s was taken over from", written, taken);
+    for (size_t i = 0; i < m->nlinks; i++)
+        printf(" " GENDIR_NAME, m->links[i].generation.epoch, m->links[i].generation.sequence);
+    putchar('\n');
+    for (size_t i = 0; i < m->nlinks; i++) {
+        gendir_format_link(m->links[i].generation, name);
+        printf("  %s %12" PRIu64 " bytes, of which %" PRIu64 " belong to it\n", name,
+               m->links[i].bytes, m->links[i].used);
+    }
+}
+
 static void print_head(const struct shown *s)
 {
     const struct manifest *m = &s->m;
@@ -177,6 +197,7 @@ static void print_head(const struct shown *s)
     for (size_t i = 0; i < sizeof m->parts / sizeof m->parts[0]; i++)
         printf("  %-14s %12" PRIu64 " bytes, sha256 %s\n", m->parts[i].name, m->parts[i].bytes,
                m->parts[i].sha256);
+    print_links(m);
 }
 
 static int add_number(struct text_table *t, uint64_t v)

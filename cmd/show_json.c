@@ -93,6 +93,21 @@ static json_t *process_json(const struct shown *s, size_t i)
     return o;
 }
 
+static json_t *links_json(const struct manifest *m)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < m->nlinks; i++) {
+        char name[40];
+
+        gendir_format_name(m->links[i].generation, false, name);
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "generation", name, "bytes",
+                                              (json_int_t)m->links[i].bytes, "used",
+                                              (json_int_t)m->links[i].used));
+    }
+    return list;
+}
+
 static json_t *parts_json(const struct manifest *m)
 {
     json_t *list = json_array();
@@ -146,6 +161,8 @@ json_t *shown_json(const struct shown *s)
         json_object_set_new(o, "placement", show_place_json(&s->placement));
     if (s->placed_now)
         json_object_set_new(o, "placement_now", show_place_json(&s->now));
+    json_object_set_new(o, "written_bytes", json_integer((json_int_t)manifest_written(m)));
+    json_object_set_new(o, "linked", links_json(m));
     json_object_set_new(o, "parts", parts_json(m));
     json_object_set_new(o, "processes", processes);
     return o;

@@ -5,6 +5,7 @@
 #include "cmd/text.h"
 #include "cmd/verb.h"
 #include "cmd/verify_pages.h"
+#include "common/beneath.h"
 #include "common/gendir.h"
 #include "common/io.h"
 
@@ -85,17 +86,21 @@ static void tell(struct run *r, const struct base_job *j, bool good, uint64_t by
 /* What is to be read of it; 0 when that is not to be found out: verifying will tell. */
 static uint64_t size_of(int taskfd, struct gendir_id id)
 {
-    static const char *const names[] = {MANIFEST_IMAGES, MANIFEST_PAGES, MANIFEST_INDEX};
     uint64_t sum = 0;
     char name[40];
+    const struct dirent *e;
     struct stat st;
+    DIR *d;
     int fd;
 
     gendir_format_name(id, false, name);
     fd = gendir_open_dir(taskfd, name, NULL);
-    for (size_t i = 0; fd >= 0 && i < sizeof names / sizeof names[0]; i++)
-        if (fstatat(fd, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+    d = fd < 0 ? NULL : beneath_list(fd, NULL);
+    while (d && (e = readdir(d)))
+        if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
             sum += (uint64_t)st.st_size;
+    if (d)
+        beneath_end(d);
     io_close(&fd);
     return sum;
 }

@@ -96,7 +96,7 @@ int verify_pages(const struct checkpoint *c, verify_pages_tick *tick, void *arg,
     if (!w.owner || !w.jobs)
         err_sys(err, "no memory");
     else
-        w.unpack = unpack_create(c->pagesfd, manifest_compress(&c->m), n, err);
+        w.unpack = unpack_create(&c->pages, manifest_compress(&c->m), n, err);
     if (w.unpack)
         rc = pump(&w, tick, arg, err);
     /* A thread that hangs in the kernel keeps what it uses. */
@@ -134,6 +134,8 @@ int verify_whole(int taskfd, struct gendir_id id, const struct facts *f, verify_
         return -1;
     for (size_t i = 0; i < sizeof c.m.parts / sizeof c.m.parts[0]; i++)
         *bytes += c.m.parts[i].bytes;
+    for (size_t i = 0; i < c.m.nlinks; i++)
+        *bytes += c.m.links[i].used;
     rc = keptlist_load(&c.b, &c.ix, &files, err);
     filelist_free(&files);
     if (rc == 0)

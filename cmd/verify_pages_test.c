@@ -38,8 +38,8 @@ static void make(enum facts_compress compress, int cheat)
     char text[FRAMES * 100], raw[RAW], stored[2 * RAW + 1000], hex[65];
     size_t used = 0;
 
-    c.pagesfd = memfd_create("pages", MFD_CLOEXEC);
-    assert_true(c.pagesfd >= 0);
+    c.pages.fd[0] = memfd_create("pages", MFD_CLOEXEC);
+    assert_true(c.pages.fd[0] >= 0);
     snprintf(c.m.compress, sizeof c.m.compress, "%s", facts_compress_name(compress));
     for (int i = 0; i < FRAMES; i++) {
         const size_t len = i == cheat ? RAW - 1 : RAW;
@@ -52,7 +52,7 @@ static void make(enum facts_compress compress, int cheat)
         else if (compress == COMPRESS_LZ4)
             n = LZ4F_compressFrame(stored, sizeof stored, raw, len, NULL);
         assert_false(ZSTD_isError(n) || LZ4F_isError(n));
-        assert_int_equal(io_write_full(c.pagesfd, stored, n), 0);
+        assert_int_equal(io_write_full(c.pages.fd[0], stored, n), 0);
         seal_digest(stored, n, hex);
         used += (size_t)snprintf(text + used, sizeof text - used, "pages-%d.img %d %zu %s\n",
                                  1 + i % 2, RAW, n, hex);
@@ -74,7 +74,7 @@ static int verify(char text[512])
 static int tear_down(void **state)
 {
     (void)state;
-    io_close(&c.pagesfd);
+    io_close(&c.pages.fd[0]);
     index_free(&c.ix);
     return 0;
 }
@@ -86,12 +86,12 @@ static void each_flipped_bit_is_found(void **state)
     (void)state;
     make(COMPRESS_ZSTD, -1);
     for (off_t at = 0; at < (off_t)c.ix.stored; at++) {
-        assert_int_equal(pread(c.pagesfd, &byte, 1, at), 1);
+        assert_int_equal(pread(c.pages.fd[0], &byte, 1, at), 1);
         flipped = (char)(byte ^ (1 << (at % 8)));
-        assert_int_equal(pwrite(c.pagesfd, &flipped, 1, at), 1);
+        assert_int_equal(pwrite(c.pages.fd[0], &flipped, 1, at), 1);
         assert_int_equal(verify(text), EBADMSG);
         assert_non_null(strstr(text, "pages.zst: damaged"));
-        assert_int_equal(pwrite(c.pagesfd, &byte, 1, at), 1);
+        assert_int_equal(pwrite(c.pages.fd[0], &byte, 1, at), 1);
         if (at % 16 == 0)
             assert_int_equal(verify(text), 0);
     }
@@ -103,7 +103,7 @@ static void what_is_cut_off_is_found(void **state)
 
     (void)state;
     make(COMPRESS_NONE, -1);
-    assert_int_equal(ftruncate(c.pagesfd, FRAMES * RAW - 1), 0);
+    assert_int_equal(ftruncate(c.pages.fd[0], FRAMES * RAW - 1), 0);
     assert_int_equal(verify(text), EIO);
     assert_non_null(strstr(text, "pages.zst"));
 }
@@ -132,7 +132,7 @@ static void nothing_at_all(void **state)
     char text[512];
 
     (void)state;
-    c.pagesfd = memfd_create("pages", MFD_CLOEXEC);
+    c.pages.fd[0] = memfd_create("pages", MFD_CLOEXEC);
     assert_int_equal(index_load("", 0, 1, &c.ix, NULL), 0);
     assert_int_equal(verify(text), 0);
 }

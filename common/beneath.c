@@ -78,7 +78,7 @@ int beneath_open_dir(int dirfd, const char *name, uid_t uid, struct err *err)
     return fd;
 }
 
-static int check_file(int fd, const char *name, struct err *err)
+static int check_file(int fd, const char *name, bool shared, struct err *err)
 {
     struct stat st;
 
@@ -92,7 +92,7 @@ static int check_file(int fd, const char *name, struct err *err)
         errno = ENOENT;
         return err_set(err, "%s has just gone", name);
     }
-    if (st.st_nlink != 1)
+    if (st.st_nlink != 1 && !shared)
         return err_set(err, "%s has %lu hard links, not one", name, (unsigned long)st.st_nlink);
     if (st.st_uid != geteuid())
         return err_set(err, "%s belongs to uid %u, not to uid %u", name, st.st_uid, geteuid());
@@ -101,7 +101,8 @@ static int check_file(int fd, const char *name, struct err *err)
     return 0;
 }
 
-int beneath_open_file(int dirfd, const char *name, int flags, unsigned mode, struct err *err)
+static int open_file(int dirfd, const char *name, int flags, unsigned mode, bool shared,
+                     struct err *err)
 {
     int fd;
 
@@ -116,11 +117,21 @@ int beneath_open_file(int dirfd, const char *name, int flags, unsigned mode, str
     fd = sys_openat2(dirfd, name, flags, (flags & O_CREAT) ? mode : 0, BENEATH);
     if (fd < 0)
         return open_failed(name, err);
-    if (check_file(fd, name, err) < 0) {
+    if (check_file(fd, name, shared, err) < 0) {
         io_close(&fd);
         return -1;
     }
     return fd;
+}
+
+int beneath_open_file(int dirfd, const char *name, int flags, unsigned mode, struct err *err)
+{
+    return open_file(dirfd, name, flags, mode, false, err);
+}
+
+int beneath_open_shared(int dirfd, const char *name, struct err *err)
+{
+    return open_file(dirfd, name, O_RDONLY, 0, true, err);
 }
 
 /* mkdir -p: a site's template may name more than one directory that a new user has not got yet. */

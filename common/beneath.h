@@ -28,6 +28,9 @@ int beneath_open_dir(int dirfd, const char *name, uid_t uid, struct err *err);
  * when it was replaced while it was opened: the next try finds the new one. */
 int beneath_open_file(int dirfd, const char *name, int flags, unsigned mode, struct err *err);
 
+/* The same, read only and with any number of links: what several generations may share. */
+int beneath_open_shared(int dirfd, const char *name, struct err *err);
+
 /* A stream over dirfd's names, with a position of its own; ended by beneath_end. */
 DIR *beneath_list(int dirfd, struct err *err);
 void beneath_end(DIR *d); /* errno kept */

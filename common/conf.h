@@ -47,6 +47,7 @@ struct conf {
         files_limit; /* FilesLimit: bytes of files copied per generation; default 2G, 0 = no limit */
     enum facts_choice files_over;    /* FilesOver: refuse|warn, default refuse */
     enum facts_choice inputs;        /* Inputs: refuse|warn, default refuse */
+    uint32_t incremental;            /* Incremental: yes|no|2..64, default no; facts.h */
     enum facts_snapshot snapshot;    /* Snapshot: yes|no|require, default yes */
     enum facts_tight snapshot_tight; /* SnapshotTight: hold|drop, default hold */
     struct facts_hooks hooks;        /* HookBefore, HookAfter, HookRestored: default "", none */

@@ -23,7 +23,8 @@ enum kind {
     COMPRESS,
     CHOICE,
     SNAPSHOT,
-    TIGHT
+    TIGHT,
+    INCREMENTAL
 };
 
 /* One row per key of checkpoint.conf(5). Numbers are within [min, max]; sizes up to max, 0: any. */
@@ -72,6 +73,7 @@ static const struct conf_key rows[] = {
     ROW("Inputs", inputs, CHOICE, 0, 0),
     ROW("Snapshot", snapshot, SNAPSHOT, 0, 0),
     ROW("SnapshotTight", snapshot_tight, TIGHT, 0, 0),
+    ROW("Incremental", incremental, INCREMENTAL, 0, 0),
     ROW("HookBefore", hooks.before, PATHNAME, 0, 0),
     ROW("HookAfter", hooks.after, PATHNAME, 0, 0),
     ROW("HookRestored", hooks.restored, PATHNAME, 0, 0),
@@ -225,6 +227,14 @@ static int set_tight(const struct conf_key *row, const char *value, struct conf 
     return 0;
 }
 
+static int set_incremental(const struct conf_key *row, const char *value, struct conf *c,
+                           struct err *err)
+{
+    if (!facts_incremental_parse(value, &c->incremental))
+        return err_set(err, "%s must be yes, no or 2..%d", row->key, FACTS_INCREMENTAL_MAX);
+    return 0;
+}
+
 int conf_key_set(const struct conf_key *row, const char *value, struct conf *c, struct err *err)
 {
     if (!*value)
@@ -252,6 +262,8 @@ int conf_key_set(const struct conf_key *row, const char *value, struct conf *c, 
         return set_snapshot(row, value, c, err);
     case TIGHT:
         return set_tight(row, value, c, err);
+    case INCREMENTAL:
+        return set_incremental(row, value, c, err);
     }
     return -1;
 }

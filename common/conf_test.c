@@ -218,6 +218,7 @@ static void every_key(void **state)
                   "Inputs=warn\n"
                   "MaxDumps=9\n"
                   "HookBefore=/opt/before\nHookRestored=/opt/a b\nHookTimeout=1:00:00\n"
+                  "Incremental=2\n"
                   "MaxRestarts=0", /* and no newline at the end */
                   &c, &e);
 
@@ -245,6 +246,7 @@ static void every_key(void **state)
     assert_int_equal(c.min_free, 7 << 20);
     assert_int_equal(c.expire_days, 30);
     assert_int_equal(c.max_dumps, 9);
+    assert_int_equal(c.incremental, 2);
     assert_int_equal(c.max_restarts, 0);
     assert_string_equal(c.hooks.before, "/opt/before");
     assert_string_equal(c.hooks.after, "");

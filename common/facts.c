@@ -91,6 +91,7 @@ static const struct row rows[] = {
     ROW(hooks.after, PATHNAME, 0, 0),
     ROW(hooks.restored, PATHNAME, 0, 0),
     ROW(hook_timeout, NUM32, 1, HOOK_TIMEOUT_MAX),
+    ROW(incremental, NUM32, 0, FACTS_INCREMENTAL_MAX),
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 _Static_assert(NROWS < 64, "one bit per row in facts_load");
@@ -131,6 +132,23 @@ bool facts_compress_parse(const char *name, enum facts_compress *c)
             return true;
         }
     return false;
+}
+
+bool facts_incremental_parse(const char *text, uint32_t *n)
+{
+    uint32_t v = 0;
+
+    if (!strcmp(text, "no") || !strcmp(text, "yes")) {
+        *n = *text == 'y' ? FACTS_INCREMENTAL_YES : 0;
+        return true;
+    }
+    for (const char *p = text; *p; p++) {
+        if (*p < '0' || *p > '9' || v > FACTS_INCREMENTAL_MAX)
+            return false;
+        v = v * 10 + (uint32_t)(*p - '0');
+    }
+    *n = v;
+    return *text != '0' && v >= 2 && v <= FACTS_INCREMENTAL_MAX;
 }
 
 bool facts_snapshot_parse(const char *name, enum facts_snapshot *s)

@@ -20,6 +20,8 @@
 #define FACTS_MAX_BYTES 16384
 #define FACTS_DUMPS_MAX 1024
 #define FACTS_SMALL_MAX (UINT64_C(64) << 20)
+#define FACTS_INCREMENTAL_MAX 64
+#define FACTS_INCREMENTAL_YES 8 /* what "yes" means */
 
 enum facts_isolation { ISOLATION_HOST = 0, ISOLATION_PRIVATE = 1 };
 enum facts_compress { COMPRESS_NONE = 0, COMPRESS_ZSTD = 1, COMPRESS_LZ4 = 2 };
@@ -98,6 +100,8 @@ struct facts {
     enum facts_tight snapshot_tight; /* when memory gets scarce while one is written */
     uint64_t memory_kill;            /* bytes of all processes together at which Slurm kills the job
                              (OverMemoryKill); 0: it does not */
+    uint32_t
+        incremental; /* (user) take over what has not changed: one in so many generations is written whole; 0: all */
     enum facts_choice inputs; /* (user) an input file that has changed: no restore, or a warning */
     struct facts_hooks site_hooks, hooks; /* hooks: (user) */
     uint32_t hook_timeout;                /* (user) seconds for those of one moment together */
@@ -118,6 +122,8 @@ bool facts_nonce_ok(const char *s); /* 16 lower-case hex digits */
 /* "none", "zstd", "lz4": as SPEC, checkpoint.conf and the manifest call them. */
 const char *facts_compress_name(enum facts_compress c);
 bool facts_compress_parse(const char *name, enum facts_compress *c);
+/* "yes", "no", or 2 to FACTS_INCREMENTAL_MAX */
+bool facts_incremental_parse(const char *text, uint32_t *n);
 /* "yes", "no", "require"; "hold", "drop" */
 bool facts_snapshot_parse(const char *name, enum facts_snapshot *s);
 bool facts_tight_parse(const char *name, enum facts_tight *t);

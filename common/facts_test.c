@@ -66,6 +66,7 @@ static struct facts good(void)
     f.snapshot = SNAPSHOT_REQUIRE;
     f.snapshot_tight = TIGHT_DROP;
     f.memory_kill = UINT64_C(1) << 40;
+    f.incremental = 64;
     return f;
 }
 
@@ -246,6 +247,7 @@ static void values_out_of_range(void **state)
         "compress=3",
         "compress_level=0",
         "compress_level=20",
+        "incremental=65",
         "cluster=a b",
         "cluster=a\033",
         "max_size=0x10",

@@ -58,6 +58,27 @@ void gendir_format_name(struct gendir_id id, bool partial, char name[40])
     snprintf(name, 40, GENDIR_NAME "%s", id.epoch, id.sequence, partial ? ".partial" : "");
 }
 
+#define LINK_BEFORE "pages."
+#define LINK_AFTER ".zst"
+
+void gendir_format_link(struct gendir_id id, char name[48])
+{
+    snprintf(name, 48, LINK_BEFORE GENDIR_NAME LINK_AFTER, id.epoch, id.sequence);
+}
+
+bool gendir_parse_link(const char *name, struct gendir_id *id)
+{
+    const size_t before = sizeof LINK_BEFORE - 1, after = sizeof LINK_AFTER - 1, n = strlen(name);
+    char gen[40];
+
+    if (n <= before + after || n - before - after >= sizeof gen ||
+        strncmp(name, LINK_BEFORE, before) != 0 || strcmp(name + n - after, LINK_AFTER) != 0)
+        return false;
+    memcpy(gen, name + before, n - before - after);
+    gen[n - before - after] = '\0';
+    return gendir_parse_name(gen, id, NULL);
+}
+
 int gendir_compare(struct gendir_id a, struct gendir_id b)
 {
     if (a.epoch != b.epoch)
@@ -75,6 +96,11 @@ int gendir_open_file(int dirfd, const char *name, int flags, unsigned mode, stru
 int gendir_open_dir(int dirfd, const char *name, struct err *err)
 {
     return beneath_open_dir(dirfd, name, geteuid(), err);
+}
+
+int gendir_open_shared(int dirfd, const char *name, struct err *err)
+{
+    return beneath_open_shared(dirfd, name, err);
 }
 
 int gendir_open_base(const char *base, uid_t uid, bool create, struct err *err)
@@ -233,10 +259,12 @@ int gendir_list(int taskfd, struct gendir_id **ids, struct err *err)
 
 static bool is_part(const char *name)
 {
+    struct gendir_id id;
+
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (!strcmp(parts[i], name))
             return true;
-    return false;
+    return gendir_parse_link(name, &id);
 }
 
 /* Nothing but regular files of our names in it? */
@@ -393,11 +421,32 @@ int gendir_commit(int taskfd, int genfd, struct gendir_id id, struct err *err)
     return -1;
 }
 
+/* Of the file itself that only takes a name away: it goes with its last one. */
+static int remove_links(int genfd, const char *name, struct err *err)
+{
+    DIR *d = beneath_list(genfd, err);
+    struct gendir_id id;
+    struct dirent *e;
+    int rc = d ? 0 : -1;
+
+    while (rc == 0 && (errno = 0, e = readdir(d)))
+        if (gendir_parse_link(e->d_name, &id) && unlinkat(genfd, e->d_name, 0) < 0 &&
+            errno != ENOENT)
+            rc = err_sys(err, "cannot remove %s/%s", name, e->d_name);
+    if (rc == 0 && errno)
+        rc = err_sys(err, "cannot read %s", name);
+    if (d)
+        beneath_end(d);
+    return rc;
+}
+
 static int remove_parts(int taskfd, int genfd, const char *name, struct err *err)
 {
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (unlinkat(genfd, parts[i], 0) < 0 && errno != ENOENT)
             return err_sys(err, "cannot remove %s/%s", name, parts[i]);
+    if (remove_links(genfd, name, err) < 0)
+        return -1;
     if (unlinkat(taskfd, name, AT_REMOVEDIR) < 0)
         return err_sys(err, "cannot remove %s", name);
     return 0;

@@ -6,6 +6,7 @@
  *     CLUSTER.JOBID.NONCE/          the job, 0700
  *       TASK/                       "batch"
  *         gen-EEEE-SSSSSS/          one generation: epoch, sequence
+ *           pages.gen-EEEE-SSSSSS.zst   a link to an earlier one's pages.zst, see manifest.h
  *         gen-EEEE-SSSSSS.partial/  being written, or left over
  *         log/                      details of the last attempts
  *         request/, answer/         see request.h
@@ -37,6 +38,9 @@ struct gendir_id {
 /* Parse "gen-EEEE-SSSSSS" exactly; with `partial` also accept the suffix and set it. */
 bool gendir_parse_name(const char *name, struct gendir_id *id, bool *partial);
 void gendir_format_name(struct gendir_id id, bool partial, char name[40]);
+/* How another generation calls id's pages.zst, to which it has a link; and back, exactly. */
+void gendir_format_link(struct gendir_id id, char name[48]);
+bool gendir_parse_link(const char *name, struct gendir_id *id);
 /* <0, 0, >0 like strcmp: by epoch, then sequence. */
 int gendir_compare(struct gendir_id a, struct gendir_id b);
 
@@ -60,6 +64,8 @@ int gendir_find_job(const struct facts *f, uint32_t job, char nonce[17], struct 
  * one link; O_CREAT means O_CREAT|O_EXCL, O_TRUNC is refused. */
 int gendir_open_file(int dirfd, const char *name, int flags, unsigned mode, struct err *err);
 int gendir_open_dir(int dirfd, const char *name, struct err *err);
+/* A file to be read that other generations may have links to. */
+int gendir_open_shared(int dirfd, const char *name, struct err *err);
 
 /* All complete generations, newest first.  *ids is malloc'ed, the caller frees it.  Returns the count. */
 int gendir_list(int taskfd, struct gendir_id **ids, struct err *err);
@@ -92,8 +98,8 @@ int gendir_fence_check(int taskfd, uint32_t epoch, struct err *err);
 int gendir_sweep(int taskfd, uint32_t epoch, struct err *err);
 
 /* Remove a generation (or its partial): rename to .partial first so that a half-removed one is never taken
- * for complete, unlink the regular files in it, rmdir.  When anything but the parts of manifest.h (and
- * PART.tmp) is in it, nothing is touched: -1, ENOTEMPTY. */
+ * for complete, unlink the regular files in it, rmdir.  When anything but the parts of manifest.h, links to
+ * those of others and PART.tmp is in it, nothing is touched: -1, ENOTEMPTY. */
 int gendir_remove(int taskfd, struct gendir_id id, bool partial, struct err *err);
 
 /* Keep the `keep` newest complete generations, remove older ones; `last_good` is never removed. Returns

@@ -316,6 +316,73 @@ static void commit_of_something_else(void **state)
     io_close(&fd);
 }
 
+static void links(void **state)
+{
+    static const char *const bad[] = {"pages.zst",
+                                      "pages.gen-0000-000001",
+                                      "pages.gen-0-1.zst",
+                                      "pages..zst",
+                                      "pages.gen-0000-000000.zst",
+                                      "pages.gen-0000-000001.partial.zst",
+                                      "pages.gen-0000-000001.zst.tmp",
+                                      "Pages.gen-0000-000001.zst",
+                                      "pages.gen-0000-00000000000000000000000000000000000001.zst"};
+    const char *const name = "pages.gen-0001-000002.zst";
+    struct gendir_id id;
+    char text[48];
+    int dir;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(gendir_parse_link(bad[i], &id));
+    assert_true(gendir_parse_link(name, &id));
+    gendir_format_link(id, text);
+    assert_string_equal(text, name);
+    /* one that two generations have goes with the second */
+    put_generation(3, 1, false);
+    put_generation(3, 2, false);
+    dir = gendir_open_dir(task, "gen-0003-000001", NULL);
+    scratch_write(dir, name, "x", 0, 0600);
+    assert_int_equal(linkat(task, "gen-0003-000001/pages.gen-0001-000002.zst", task,
+                            "gen-0003-000002/pages.gen-0001-000002.zst", 0),
+                     0);
+    assert_int_equal(gendir_open_file(dir, name, O_RDONLY, 0, NULL), -1);
+    io_close(&dir);
+    assert_int_equal(gendir_remove(task, make_id(3, 1), false, NULL), 0);
+    assert_false(there(task, "gen-0003-000001"));
+    dir = gendir_open_dir(task, "gen-0003-000002", NULL);
+    assert_true(there(dir, name));
+    /* a directory by that name is none of ours */
+    assert_int_equal(mkdirat(dir, "pages.gen-0001-000003.zst", 0700), 0);
+    assert_int_equal(gendir_remove(task, make_id(3, 2), false, NULL), -1);
+    assert_true(there(dir, name));
+    assert_int_equal(unlinkat(dir, "pages.gen-0001-000003.zst", AT_REMOVEDIR), 0);
+    io_close(&dir);
+    assert_int_equal(gendir_remove(task, make_id(3, 2), false, NULL), 0);
+    assert_false(there(task, "gen-0003-000002"));
+    assert_false(there(task, "gen-0003-000002.partial"));
+}
+
+static void shared_files(void **state)
+{
+    int fd;
+
+    (void)state;
+    put_generation(3, 1, false);
+    scratch_write(task, "a", "x", 0, 0600);
+    assert_int_equal(linkat(task, "a", task, "b", 0), 0);
+    fd = gendir_open_shared(task, "a", NULL);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "y", 1), -1);
+    io_close(&fd);
+    assert_int_equal(fchmodat(task, "a", 0620, 0), 0);
+    assert_int_equal(gendir_open_shared(task, "b", NULL), -1);
+    assert_int_equal(symlinkat("b", task, "c"), 0);
+    assert_int_equal(gendir_open_shared(task, "c", NULL), -1);
+    assert_int_equal(gendir_open_shared(task, "gen-0003-000001", NULL), -1);
+    assert_int_equal(gendir_open_shared(task, "../batch/b", NULL), -1);
+}
+
 static void remove_refuses_strangers(void **state)
 {
     struct err e = {""};
@@ -425,6 +492,8 @@ int main(void)
         TASK_TEST(commit_beside_a_newer_start),
         TASK_TEST(commit_of_something_else),
         TASK_TEST(remove_refuses_strangers),
+        TASK_TEST(links),
+        TASK_TEST(shared_files),
         TASK_TEST(remove_through_a_link),
         TASK_TEST(remove_beside_an_older_leftover),
         TASK_TEST(prune),

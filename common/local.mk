@@ -30,7 +30,8 @@ nodist_libcriupb_la_SOURCES = common/criu.pb-c.c common/criu.pb-c.h
 libcriupb_la_SOURCES =
 libcriupb_la_CFLAGS = $(HARDEN_CFLAGS) $(SAN_CFLAGS) $(PROTOBUF_C_CFLAGS)
 libcriupb_la_LIBADD = $(PROTOBUF_C_LIBS)
-libcrimg_la_SOURCES = common/crimg.c common/crimg.h common/filelist.c common/filelist.h
+libcrimg_la_SOURCES = \
+	common/crimg.c common/crimg.h common/filelist.c common/filelist.h common/frameline.c common/frameline.h
 libcrimg_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(CRYPTO_CFLAGS)
 libcrimg_la_LIBADD = libcommon.la libcriupb.la $(CRYPTO_LIBS)
 common/libcrimg_la-crimg.lo common/libcrimg_la-filelist.lo: common/criu.pb-c.h
@@ -59,7 +60,7 @@ libunit_la_LIBADD = libimage.la
 common_unit_cflags = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 common_unit_libs = libunit.la libimage.la libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
-	common/beneath_test common/conf_test common/err_test common/event_test common/facts_test \
+	common/beneath_test common/conf_test common/err_test common/event_test common/facts_test common/frameline_test \
 	common/gendir_fence_test common/gendir_job_test common/gendir_test common/io_test common/manifest_lists_test common/manifest_test common/place_test \
 	common/proto_test common/request_test common/runclock_test common/seal_test common/spec_test
 common_beneath_test_CFLAGS = $(common_unit_cflags)
@@ -72,6 +73,8 @@ common_event_test_CFLAGS = $(common_unit_cflags)
 common_event_test_LDADD = $(common_unit_libs)
 common_facts_test_CFLAGS = $(common_unit_cflags)
 common_facts_test_LDADD = $(common_unit_libs)
+common_frameline_test_CFLAGS = $(common_unit_cflags)
+common_frameline_test_LDADD = libcrimg.la $(common_unit_libs)
 common_gendir_fence_test_CFLAGS = $(common_unit_cflags)
 common_gendir_fence_test_LDADD = $(common_unit_libs)
 common_gendir_job_test_CFLAGS = $(common_unit_cflags)

@@ -56,7 +56,7 @@ static const struct row rows[] = {
     ROW(stored_bytes, NUM64, 0, INT64_MAX),
 };
 #define NROWS (sizeof rows / sizeof rows[0])
-#define NKEYS (NROWS + 4) /* format, version, parts, processes; placement and cpu may be missing */
+#define NKEYS (NROWS + 4) /* format, version, parts, processes; the other three may be missing */
 
 static const char *const part_names[] = {MANIFEST_IMAGES, MANIFEST_PAGES, MANIFEST_INDEX};
 #define NPARTS (sizeof part_names / sizeof part_names[0])
@@ -160,6 +160,27 @@ static json_t *encode_parts(const struct manifest *m)
     return NULL;
 }
 
+static json_t *encode_incremental(const struct manifest *m)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < m->nlinks && i < MANIFEST_LINKS_MAX; i++) {
+        const struct manifest_link *l = &m->links[i];
+        char name[40];
+
+        gendir_format_name(l->generation, false, name);
+        if (l->bytes > INT64_MAX || l->used > INT64_MAX ||
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:I, s:I}", "generation", name, "bytes",
+                                            (json_int_t)l->bytes, "used", (json_int_t)l->used)) < 0)
+            break;
+    }
+    if (json_array_size(list) == m->nlinks)
+        return json_pack("{s:I, s:o}", "depth", (json_int_t)m->depth, "linked", list);
+    json_decref(list);
+    return NULL;
+}
+
 /* A key of its own and no part: a generation without it is whole. */
 static json_t *encode_placement(const struct manifest *m)
 {
@@ -211,6 +232,11 @@ char *manifest_encode(const struct manifest *m, struct err *err)
             bad_value(err, rows[i].key);
             goto out;
         }
+    /* Before the processes: who lists generations reads no further. */
+    if (m->incremental && json_object_set_new(top, "incremental", encode_incremental(m)) < 0) {
+        bad_value(err, "incremental");
+        goto out;
+    }
     if (json_object_set_new(top, "parts", encode_parts(m)) < 0 ||
         json_object_set_new(top, "processes", encode_processes(m)) < 0) {
         bad(err, "bad parts or processes, or no memory");
@@ -308,6 +334,39 @@ static int decode_placement(const json_t *top, struct manifest *m, struct err *e
         return bad_value(err, "placement");
     memcpy(m->placement.name, MANIFEST_PLACEMENT, sizeof MANIFEST_PLACEMENT);
     memcpy(m->placement.sha256, sha, 65);
+    return 0;
+}
+
+static int decode_link(const json_t *o, const struct manifest *m, struct manifest_link *l)
+{
+    const char *name = jsonread_string(o, "generation");
+    const struct gendir_id own = {m->epoch, m->sequence};
+
+    return name && json_object_size(o) == 3 && gendir_parse_name(name, &l->generation, NULL) &&
+                   gendir_compare(l->generation, own) < 0 &&
+                   jsonread_u64(o, "bytes", 1, INT64_MAX, &l->bytes) &&
+                   jsonread_u64(o, "used", 1, l->bytes, &l->used)
+               ? 0
+               : -1;
+}
+
+/* Earlier generations only, the oldest first, so none twice. */
+static int decode_incremental(const json_t *top, struct manifest *m, struct err *err)
+{
+    const json_t *o = json_object_get(top, "incremental"), *list = json_object_get(o, "linked");
+    const size_t n = json_array_size(list);
+
+    if (!o)
+        return 0;
+    if (json_object_size(o) != 2 || !json_is_array(list) || n > MANIFEST_LINKS_MAX ||
+        !jsonread_u32(o, "depth", 0, MANIFEST_DEPTH_MAX, &m->depth) || (n > 0) != (m->depth > 0))
+        return bad_value(err, "incremental");
+    for (size_t i = 0; i < n; i++)
+        if (decode_link(json_array_get(list, i), m, &m->links[i]) < 0 ||
+            (i > 0 && gendir_compare(m->links[i - 1].generation, m->links[i].generation) >= 0))
+            return bad_value(err, "incremental");
+    m->incremental = true;
+    m->nlinks = n;
     return 0;
 }
 
@@ -419,14 +478,15 @@ static int decode_top(const json_t *top, struct manifest *m, struct err *err)
         return bad(err, "a version that this program cannot read");
     /* Every known key is looked up below and repeated ones are refused by the parser, so one more
      * than those is an unknown one. */
-    if (json_object_size(top) >
-        NKEYS + (json_object_get(top, "placement") != NULL) + (json_object_get(top, "cpu") != NULL))
+    if (json_object_size(top) > NKEYS + (json_object_get(top, "placement") != NULL) +
+                                    (json_object_get(top, "cpu") != NULL) +
+                                    (json_object_get(top, "incremental") != NULL))
         return bad(err, "an unknown key");
     for (size_t i = 0; i < NROWS; i++)
         if (decode_row(&rows[i], top, m, err) < 0)
             return -1;
     if (decode_parts(top, m, err) < 0 || decode_placement(top, m, err) < 0 ||
-        decode_cpu(top, m, err) < 0)
+        decode_cpu(top, m, err) < 0 || decode_incremental(top, m, err) < 0)
         return -1;
     return decode_processes(top, m, err);
 }
@@ -475,6 +535,15 @@ enum facts_compress manifest_compress(const struct manifest *m)
     enum facts_compress c;
 
     return facts_compress_parse(m->compress, &c) ? c : COMPRESS_NONE;
+}
+
+uint64_t manifest_written(const struct manifest *m)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < NPARTS; i++)
+        bytes += m->parts[i].bytes;
+    return bytes;
 }
 
 void manifest_free(struct manifest *m)

@@ -8,7 +8,9 @@
 #include "common/cpu.h"
 #include "common/err.h"
 #include "common/facts.h"
+#include "common/gendir.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +29,16 @@ struct manifest_part {
     char name[64]; /* one of those above */
     uint64_t bytes;
     char sha256[65];
+};
+
+#define MANIFEST_LINKS_MAX 64
+#define MANIFEST_DEPTH_MAX 64
+
+/* pages.zst of an earlier generation of the same task, of which frames are used; gendir_format_link is its name here. */
+struct manifest_link {
+    struct gendir_id generation;
+    uint64_t bytes; /* its size */
+    uint64_t used;  /* so many of them are frames of this generation, each counted once */
 };
 
 struct manifest_process {
@@ -61,6 +73,11 @@ struct manifest {
     uint64_t raw_bytes, stored_bytes;
     struct manifest_part parts[3];  /* decoded: images, pages, index */
     struct manifest_part placement; /* name "": there is none */
+    /* The index has what an incremental successor needs, and may refer to links. */
+    bool incremental;
+    uint32_t depth; /* how many generations before it, one upon the other, it goes back to */
+    size_t nlinks;
+    struct manifest_link links[MANIFEST_LINKS_MAX]; /* the oldest first */
     size_t nprocesses;
     struct manifest_process *processes; /* root first */
 };
@@ -77,6 +94,9 @@ int manifest_match(const struct manifest *m, const struct facts *f, struct err *
 
 /* m->compress; COMPRESS_NONE for what manifest_decode would have refused. */
 enum facts_compress manifest_compress(const struct manifest *m);
+
+/* How many bytes of stored_bytes were written for this generation, and not taken over. */
+uint64_t manifest_written(const struct manifest *m);
 
 void manifest_free(struct manifest *m); /* frees what m holds, not m */
 

@@ -84,6 +84,90 @@ static json_t *process(json_t *o, size_t i)
     return json_array_get(json_object_get(o, "processes"), i);
 }
 
+static json_t *with_links(json_int_t depth, const char *links)
+{
+    json_t *o = manifest_sample_json();
+
+    json_object_set_new(o, "incremental",
+                        json_pack("{s:I, s:o}", "depth", depth, "linked",
+                                  json_loads(links, JSON_DECODE_ANY, NULL)));
+    return o;
+}
+
+#define LINK(name, bytes, used)                                                                    \
+    "{\"generation\": \"" name "\", \"bytes\": " #bytes ", \"used\": " #used "}"
+
+static void incremental(void **state)
+{
+    /* The sample is gen-0002-000007. */
+    static const char *const bad[] = {
+        "{}",
+        "7",
+        "[7]",
+        "[]", /* depth 1 */
+        "[" LINK("gen-0002-000007", 2, 1) "]",
+        "[" LINK("gen-0003-000001", 2, 1) "]",
+        "[" LINK("gen-0001-000001.partial", 2, 1) "]",
+        "[" LINK("../gen-0001-000001", 2, 1) "]",
+        "[" LINK("gen-1-1", 2, 1) "]",
+        "[" LINK("gen-0001-000001", 0, 0) "]",
+        "[" LINK("gen-0001-000001", 2, 0) "]",
+        "[" LINK("gen-0001-000001", 2, 3) "]",
+        "[" LINK("gen-0001-000001", -2, 1) "]",
+        "[" LINK("gen-0001-000001", 2, 1) ", " LINK("gen-0001-000001", 2, 1) "]",
+        "[" LINK("gen-0001-000002", 2, 1) ", " LINK("gen-0001-000001", 2, 1) "]",
+        "[{\"generation\": \"gen-0001-000001\", \"bytes\": 2}]",
+        "[{\"generation\": \"gen-0001-000001\", \"bytes\": 2, \"used\": 1, \"x\": 1}]",
+    };
+    static const char good[] =
+        "[" LINK("gen-0001-000002", 200, 1) ", " LINK("gen-0002-000006", 2, 2) "]";
+    char many[8192] = "[";
+    json_t *o;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(manifest_sample_decode(with_links(1, bad[i])), -1);
+    assert_int_equal(manifest_sample_decode(with_links(0, good)), -1);
+    assert_int_equal(manifest_sample_decode(with_links(MANIFEST_DEPTH_MAX + 1, good)), -1);
+    o = with_links(1, good);
+    json_object_set_new(json_object_get(o, "incremental"), "more", json_true());
+    assert_int_equal(manifest_sample_decode(o), -1);
+    o = manifest_sample_json();
+    json_object_set_new(o, "incremental", json_true());
+    assert_int_equal(manifest_sample_decode(o), -1);
+    for (unsigned i = 1; i <= MANIFEST_LINKS_MAX + 1; i++)
+        snprintf(many + strlen(many), sizeof many - strlen(many), "%s" LINK("gen-0000-%06u", 2, 1),
+                 i > 1 ? ", " : "", i);
+    snprintf(many + strlen(many), sizeof many - strlen(many), "]");
+    assert_int_equal(manifest_sample_decode(with_links(1, many)), -1);
+    assert_int_equal(manifest_sample_decode(with_links(1, good)), 0);
+    assert_int_equal(manifest_sample_decode(with_links(0, "[]")), 0);
+}
+
+static void links_there_and_back(void **state)
+{
+    struct manifest m = manifest_sample(), g;
+    char *text;
+
+    (void)state;
+    m.incremental = true;
+    m.depth = 3;
+    m.nlinks = 2;
+    m.links[0] = (struct manifest_link){{0, 1}, INT64_MAX, 1};
+    m.links[1] = (struct manifest_link){{2, 6}, 5, 5};
+    text = manifest_encode(&m, NULL);
+    assert_non_null(text);
+    assert_int_equal(manifest_decode(text, strlen(text), &g, NULL), 0);
+    assert_true(g.incremental && g.depth == 3 && g.nlinks == 2);
+    assert_int_equal(g.links[1].generation.sequence, 6);
+    assert_int_equal(g.links[0].bytes, INT64_MAX);
+    assert_int_equal(manifest_written(&g), g.parts[0].bytes + g.parts[1].bytes + g.parts[2].bytes);
+    manifest_free(&g);
+    free(text);
+    m.links[1].generation = m.links[0].generation;
+    assert_null(manifest_encode(&m, NULL));
+}
+
 static void process_fields(void **state)
 {
     static const char *const keys[] = {"pid", "ppid", "pgid", "sid"};
@@ -211,6 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts),          cmocka_unit_test(parts_in_any_order),
+        cmocka_unit_test(incremental),    cmocka_unit_test(links_there_and_back),
         cmocka_unit_test(process_fields), cmocka_unit_test(process_threads),
         cmocka_unit_test(large_trees),    cmocka_unit_test(any_comm_can_be_written),
     };

@@ -20,7 +20,8 @@ const char spec_help[] =
     "restore=JOBID[.GENERATION], "
     "files=PATH[:PATH...], files-limit=SIZE, files-small=SIZE, files-over=refuse|warn, "
     "inputs=refuse|warn, "
-    "snapshot=yes|no|require, hook-{before,after,restored}=PROGRAM, hook-timeout=TIME";
+    "snapshot=yes|no|require, hook-{before,after,restored}=PROGRAM, hook-timeout=TIME, "
+    "incremental=yes|no|2..64";
 
 /* Digits to a number, which they must be from first to last; *p stands behind them afterwards. */
 static bool take_number(const char **p, uint64_t *v)
@@ -335,6 +336,12 @@ static bool set_hook_timeout(struct spec *s, const char *value)
            s->hook_timeout <= MAX_HOOK_SECONDS;
 }
 
+static bool set_incremental(struct spec *s, const char *value)
+{
+    s->has_incremental = true;
+    return facts_incremental_parse(value, &s->incremental);
+}
+
 static const struct row {
     const char *key;
     const char *allowed;
@@ -366,6 +373,7 @@ static const struct row {
     {"hook-restored", HOOK_ALLOWED, set_hook_restored, offsetof(struct spec, has_hook_restored)},
     {"hook-timeout", "a time from 0:01 to 60 (minutes)", set_hook_timeout,
      offsetof(struct spec, has_hook_timeout)},
+    {"incremental", "yes, no or 2..64", set_incremental, offsetof(struct spec, has_incremental)},
 };
 #define NROWS (sizeof rows / sizeof rows[0])
 

@@ -39,6 +39,8 @@ struct spec {
     bool has_hook_before, has_hook_after, has_hook_restored, has_hook_timeout;
     struct facts_hooks hooks;
     uint32_t hook_timeout; /* seconds, 1..3600 */
+    bool has_incremental;
+    uint32_t incremental; /* facts.h */
     bool has_restore;
     uint32_t restore_job;
     char restore_generation[32]; /* "": the newest that is good */

@@ -159,6 +159,12 @@ static void refused_with_the_piece_and_what_is_allowed(void **state)
         {"hook-before=/a,hook-before=/b", "'hook-before=/b'", "given twice"},
         {"hook-timeout=0", "'hook-timeout=0'", "a time from 0:01"},
         {"hook-timeout=1:00:01", "'hook-timeout=1:00:01'", "a time from 0:01"},
+        {"incremental=", "'incremental='", "yes, no or 2..64"},
+        {"incremental=1", "'incremental=1'", "yes, no or 2..64"},
+        {"incremental=65", "'incremental=65'", "yes, no or 2..64"},
+        {"incremental=4294967298", "'incremental=4294967298'", "yes, no or 2..64"},
+        {"incremental=08", "'incremental=08'", "yes, no or 2..64"},
+        {"incremental=4x", "'incremental=4x'", "yes, no or 2..64"},
     };
 
     (void)state;
@@ -244,7 +250,12 @@ static void files(void **state)
     assert_string_equal(s.files, "a..b:/x:./y:/z=1:*.db");
     assert_int_equal(s.inputs, CHOICE_WARN);
     assert_true(s.has_keep && s.has_files && !s.has_files_limit && !s.has_files_over);
+    assert_int_equal(spec_parse("incremental=64", &s, NULL), 0);
+    assert_true(s.has_incremental && s.incremental == 64);
+    assert_int_equal(spec_parse("incremental=no", &s, NULL), 0);
+    assert_true(s.has_incremental && s.incremental == 0);
     assert_int_equal(spec_parse("files-limit=3g,files-over=refuse", &s, NULL), 0);
+    assert_false(s.has_incremental);
     assert_true(s.files_limit == UINT64_C(3) << 30);
     assert_int_equal(s.files_over, CHOICE_REFUSE);
     assert_string_equal(s.files, "");

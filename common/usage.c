@@ -23,7 +23,7 @@ uint64_t usage_dir(int dirfd)
 
     while (d && (e = readdir(d)))
         if (fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-            sum += (uint64_t)st.st_size;
+            sum += (uint64_t)st.st_size / (st.st_nlink > 1 ? st.st_nlink : 1);
     if (d)
         beneath_end(d);
     return sum;

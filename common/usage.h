@@ -2,6 +2,7 @@
  *
  * usage - how much checkpoints take: the sizes of the files in generations, complete or not.
  *
+ * A file with several links counts in each place for its share of them, so that the sum is what all take together.
  * As stat tells them, like the sizes in a manifest: compression or holes of the filesystem's own do not count.
  */
 #ifndef COMMON_USAGE_H

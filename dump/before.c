@@ -52,7 +52,7 @@ bool before_fit(uint64_t room, unsigned wanted, unsigned processes, const struct
 {
     uint64_t least = headroom_need(processes);
 
-    b->frame_bytes = MANIFEST_FRAME_MAX;
+    b->frame_bytes = f->incremental ? PACK_FRAME_INCREMENTAL : MANIFEST_FRAME_MAX;
     for (b->threads = wanted; b->threads > 0; b->threads--)
         if (least + pack_memory(b->threads, b->frame_bytes, f->compress, f->compress_level) <= room)
             return true;

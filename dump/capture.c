@@ -5,6 +5,7 @@
 #include "common/io.h"
 #include "common/manifest.h"
 #include "common/runclock.h"
+#include "dump/cut.h"
 #include "dump/requests.h"
 #include "dump/target.h"
 
@@ -40,6 +41,8 @@ struct flow {
     struct snapshot_process *held; /* to be merged with a snapshot: into memory */
     bool bulk;                     /* into the pack */
     struct pack_frame *frame;      /* being filled; NULL: a new one is needed.  Neither: dropped */
+    struct cut cut;
+    size_t split; /* the frame ends there, what is behind it begins the next one; 0: it does not */
 };
 
 struct capture {
@@ -148,6 +151,8 @@ static void submit(struct capture *c, struct flow *f)
         return;
     pack_submit(c->o->pack, f->frame);
     f->frame = NULL;
+    f->cut = (struct cut){0, 0};
+    f->split = 0;
     c->starving = false;
 }
 
@@ -185,13 +190,52 @@ static uint8_t *place(struct capture *c, struct flow *f, size_t *room)
     return f->frame->raw + f->frame->len;
 }
 
+/* False: not yet, as no frame is free. */
+static bool split(struct capture *c, struct flow *f)
+{
+    const size_t at = f->split;
+    struct pack_frame *next;
+    bool idle;
+
+    if (!at)
+        return true;
+    next = pack_get(c->o->pack, &idle);
+    if (!next) {
+        c->starving = true;
+        f->split = idle ? 0 : at; /* waiting would be for ever: it goes on as one */
+        return idle;
+    }
+    memcpy(next->image, f->name, sizeof f->name);
+    next->len = f->frame->len - at;
+    memcpy(next->raw, f->frame->raw + at, next->len);
+    f->frame->len = at;
+    submit(c, f);
+    f->frame = next;
+    return true;
+}
+
+/* Frames of the base that come again are made to be frames again. */
+static void cut(struct capture *c, struct flow *f)
+{
+    const struct base *base = pack_base(c->o->pack);
+
+    while (base && (f->split = cut_find(&f->cut, base, f->frame->raw, f->frame->len)) &&
+           split(c, f))
+        ;
+}
+
 /* Read once what is in the pipe. */
 static int serve_flow(struct capture *c, struct flow *f, struct err *err)
 {
     size_t room;
-    uint8_t *to = place(c, f, &room);
+    uint8_t *to;
     ssize_t n;
 
+    if (!split(c, f))
+        return 0;
+    if (f->frame && f->frame->len == f->frame->room)
+        submit(c, f);
+    to = place(c, f, &room);
     if (!to)
         return 0;
     do
@@ -206,7 +250,8 @@ static int serve_flow(struct capture *c, struct flow *f, struct err *err)
     }
     if (f->bulk) {
         f->frame->len += (size_t)n;
-        if (f->frame->len == f->frame->room)
+        cut(c, f);
+        if (f->frame->len == f->frame->room && !f->split)
             submit(c, f);
         return 0;
     }
@@ -314,7 +359,7 @@ static int wait_events(struct capture *c, struct err *err)
     c->fds[AT_RESULT] = (struct pollfd){.fd = c->o->result_fd};
     for (size_t i = 0; i < c->n; i++) {
         /* Without a place for its bytes a readable pipe would only make us spin. */
-        bool held = c->flows[i].bulk && !c->flows[i].frame && c->starving;
+        bool held = c->flows[i].bulk && (!c->flows[i].frame || c->flows[i].split) && c->starving;
 
         c->fds[AT_PIPES + i] = (struct pollfd){.fd = held ? -1 : c->flows[i].fd, .events = POLLIN};
     }

@@ -154,6 +154,7 @@ static void run(struct dump *d, struct err *err)
     if (pack_destroy(d->pack)) {
         snapshot_store_destroy(d->store);
         snapshot_destroy(d->snapshot);
+        base_close(d->base);
     }
     snapshot_policy_destroy(d->policy);
     files_destroy(d->files);

@@ -36,6 +36,7 @@ struct dump {
     struct criurun_version criu_version;
     struct criurun *run;
     struct images *images;
+    struct base *base; /* of what is taken over; NULL: nothing */
     struct pack *pack;
     struct snapshot *snapshot;
     struct snapshot_policy *policy;

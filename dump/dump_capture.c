@@ -42,6 +42,11 @@ int dump_begin(struct dump *d, struct err *err)
                                 d->facts.compress, d->facts.compress_level, d->facts.max_size, err);
     if (!d->pack)
         return -1;
+    if (d->facts.incremental) {
+        /* Why there is none is nobody's business: then all is written. */
+        d->base = base_open(d->gen.taskfd, d->gen.dirfd, &d->facts, NULL);
+        pack_incremental(d->pack, d->base);
+    }
     d->own =
         pack_memory(before.threads, before.frame_bytes, d->facts.compress, d->facts.compress_level);
     pack_direct(d->pack, d->gen.directfd, d->gen.reserve);

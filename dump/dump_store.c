@@ -36,6 +36,7 @@ static int store_snapshot(struct dump *d, struct err *err)
     d->store_opts = (struct snapshot_store_opts){.snapshot = d->snapshot,
                                                  .images = d->images,
                                                  .pack = d->pack,
+                                                 .incremental = d->facts.incremental > 0,
                                                  .cancel_fd = d->signals,
                                                  .result_fd = HELPER_FD_RESULT,
                                                  .deadline = d->deadline,
@@ -97,6 +98,8 @@ int dump_store(struct dump *d, struct err *err)
     struct generation_info info = {.reason = d->request.reason,
                                    .criu_version = version,
                                    .freeze_us = stat_us(stats, "Freezing time: "),
+                                   .incremental = d->facts.incremental > 0,
+                                   .base = d->base,
                                    .processes = d->processes,
                                    .nprocesses = d->nprocesses};
 

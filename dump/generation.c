@@ -215,10 +215,14 @@ int generation_write(struct generation *g, const struct facts *f, const struct i
     if (write_images(g, f, images, &m.parts[0], err) < 0 ||
         write_index(g, pack, &m.parts[1], &m.parts[2], err) < 0)
         return -1;
+    if (info->incremental && base_finish(info->base, g->dirfd, &m, err) < 0)
+        return -1;
     pack_sums(pack, &sums);
     m.raw_bytes = sums.raw_bytes + images_bytes(images);
     for (int i = 0; i < 3; i++)
         m.stored_bytes += m.parts[i].bytes;
+    for (size_t i = 0; i < m.nlinks; i++)
+        m.stored_bytes += m.links[i].used;
     take_placement(g, &m.placement);
     if (f->max_size && m.stored_bytes > f->max_size) {
         errno = EFBIG;

@@ -10,6 +10,7 @@
 #include "common/facts.h"
 #include "common/gendir.h"
 #include "common/manifest.h"
+#include "dump/base.h"
 #include "dump/images.h"
 #include "dump/pack.h"
 
@@ -36,12 +37,14 @@ struct generation_info {
     const char *reason, *criu_version, *snapshot;
     bool suspended;
     uint32_t pause_us, freeze_us, total_ms;
+    bool incremental;
+    const struct base *base; /* incremental: what the pack has taken from; may be NULL */
     const struct manifest_process *processes;
     size_t nprocesses;
 };
 
 /* After pack_finish: the other parts, manifest and seal, all fsynced.  raw/stored: bytes of the whole
- * generation. */
+ * generation, what was taken over with it. */
 int generation_write(struct generation *g, const struct facts *f, const struct images *images,
                      const struct pack *pack, const struct generation_info *info, uint64_t *raw,
                      uint64_t *stored, struct err *err);

@@ -6,8 +6,8 @@ dump_dump_LDADD = libdump.la libcriurun.la libcrimg.la libimage.la libhelper.la 
 # All of it but main, so that the unit tests can have it.
 noinst_LTLIBRARIES += libdump.la
 libdump_la_SOURCES = \
-	dump/before.c dump/before.h \
-	dump/capture.c dump/capture.h dump/files.c dump/files.h dump/files_copy.c dump/files_small.c dump/files_impl.h \
+	dump/base.c dump/base.h dump/before.c dump/before.h \
+	dump/capture.c dump/capture.h dump/cut.c dump/cut.h dump/files.c dump/files.h dump/files_copy.c dump/files_small.c dump/files_impl.h \
 	dump/files_more.c dump/filescan.c dump/filescan.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
 	dump/pack.c dump/pack.h dump/plain.c dump/plain.h dump/press.c dump/press.h dump/requests.c dump/requests.h \
 	dump/room.c dump/room.h \
@@ -49,7 +49,7 @@ dump_unit_cflags = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(L
 dump_unit_libs = libdump.la libcrimg.la libcriupb.la libimage.la libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	common/criurun_test common/criuwhy_test \
-	dump/capture_test dump/images_test dump/maps-line_test dump/pack_test dump/plain_test dump/room_test dump/target_test \
+	dump/capture_test dump/cut_test dump/images_test dump/maps-line_test dump/pack_test dump/plain_test dump/room_test dump/target_test \
 	dump/watchdog_test
 common_criurun_test_SOURCES = common/criurun_test.c common/scratch.c common/scratch.h
 common_criurun_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -60,6 +60,9 @@ common_criuwhy_test_LDADD = libcriurun.la $(CMOCKA_LIBS)
 dump_capture_test_SOURCES = dump/capture_test.c dump/capture_sample.c dump/capture_sample.h
 dump_capture_test_CFLAGS = $(dump_unit_cflags)
 dump_capture_test_LDADD = $(dump_unit_libs)
+dump_cut_test_SOURCES = dump/cut_test.c dump/cut.c
+dump_cut_test_CFLAGS = $(dump_unit_cflags)
+dump_cut_test_LDADD = libcrimg.la libcriupb.la libimage.la libcommon.la $(CMOCKA_LIBS)
 dump_images_test_CFLAGS = $(dump_unit_cflags)
 dump_images_test_LDADD = $(dump_unit_libs)
 dump_maps_line_test_SOURCES = dump/maps-line_test.c dump/maps-line.c dump/maps-line.h

@@ -25,11 +25,12 @@ enum state { FREE, FILLING, QUEUED, BUSY, DONE };
 struct frame {
     struct pack_frame pub; /* first: the caller's pointer is ours */
     enum state state;
-    uint64_t at;  /* uncompressed: where in the file */
+    uint64_t at;  /* where in the file */
     uint8_t *own; /* compressed */
     size_t stored_len;
-    bool zero; /* uncompressed: nothing but zeros */
-    char sha256[65];
+    bool zero;                          /* uncompressed: nothing but zeros */
+    uint8_t sha256[32], raw_sha256[32]; /* the second: incremental */
+    const struct base_frame *taken;     /* NULL: it is in the file */
 };
 
 struct pack {
@@ -39,6 +40,8 @@ struct pack {
     int level;
     uint64_t max_bytes;
     size_t frame_bytes;
+    bool incremental;
+    struct base *base;
 
     pthread_mutex_t lock;
     pthread_cond_t work;  /* something was queued, or the end */
@@ -52,7 +55,7 @@ struct pack {
     unsigned nframes;
     struct frame **queue; /* ring of nframes: [head, tail) submitted and not yet written */
     uint64_t head, next, tail;
-    uint64_t fed; /* raw bytes submitted */
+    uint64_t placed; /* uncompressed: bytes of the file that are given to frames */
 
     pthread_t *threads;
     unsigned nthreads, started, running;
@@ -96,17 +99,48 @@ static bool exceeds(const struct pack *p, uint64_t at, size_t len)
     return true;
 }
 
+static uint64_t give_place(struct pack *p, size_t len)
+{
+    const uint64_t at = p->placed;
+
+    p->placed += len;
+    return at;
+}
+
+/* Zeros are as cheap to write again: f->taken stays NULL. */
+static const char *look_in_base(struct pack *p, struct frame *f, struct press *tools)
+{
+    const char *wrong = press_digest(tools, f->pub.raw, f->pub.len, f->raw_sha256);
+
+    if (wrong || !p->base ||
+        (p->compress == COMPRESS_NONE && plain_is_zero(f->pub.raw, f->pub.len)))
+        return wrong;
+    f->taken = base_take(p->base, f->raw_sha256, (uint32_t)f->pub.len);
+    return NULL;
+}
+
 /* The place of an uncompressed frame is known beforehand: each thread writes its own. */
 static const char *press(struct pack *p, struct frame *f, struct press *tools)
 {
+    const char *wrong;
+
     if (f->pub.fill && f->pub.fill(f->pub.arg, f->pub.at, f->pub.raw, f->pub.len) < 0)
         return "cannot read the memory to be saved";
+    if (p->incremental && ((wrong = look_in_base(p, f, tools)) || f->taken))
+        return wrong;
     if (p->compress != COMPRESS_NONE)
         return press_frame(tools, f->pub.raw, f->pub.len, f->own, &f->stored_len, f->sha256);
+    if (p->incremental) {
+        pthread_mutex_lock(&p->lock);
+        f->at = give_place(p, f->pub.len);
+        pthread_mutex_unlock(&p->lock);
+        memcpy(f->sha256, f->raw_sha256, sizeof f->sha256);
+    }
     if (exceeds(p, f->at, f->pub.len))
         return too_large;
     f->stored_len = f->pub.len;
-    return press_write(tools, &p->plain, f->pub.raw, f->pub.len, f->at, &f->zero, f->sha256);
+    return press_write(tools, &p->plain, f->pub.raw, f->pub.len, f->at, p->incremental, &f->zero,
+                       f->sha256);
 }
 
 static void *compressor(void *arg)
@@ -166,10 +200,10 @@ static void clean_cache(struct pack *p)
 
 static int index_add(struct pack *p, const struct frame *f)
 {
-    size_t line = 64 + 2 * 24 + 65 + 4;
-    int n;
+    struct frameline l = {
+        .raw = (uint32_t)f->pub.len, .stored = (uint32_t)f->stored_len, .at = f->at};
 
-    if (p->index_len + line > p->index_room) {
+    if (p->index_len + FRAMELINE_MAX > p->index_room) {
         size_t room = p->index_room ? 2 * p->index_room : 65536;
         char *bigger = room <= INDEX_MAX ? realloc(p->index, room) : (errno = EFBIG, NULL);
 
@@ -178,21 +212,26 @@ static int index_add(struct pack *p, const struct frame *f)
         p->index = bigger;
         p->index_room = room;
     }
-    n = snprintf(p->index + p->index_len, line, "%s %zu %zu %s\n", f->pub.image, f->pub.len,
-                 f->stored_len, f->sha256);
-    if (n < 0 || (size_t)n >= line) {
-        errno = EOVERFLOW;
-        return -1;
+    memcpy(l.sha256, f->sha256, sizeof l.sha256);
+    if (f->taken)
+        l = f->taken->line;
+    if (p->incremental) {
+        memcpy(l.raw_sha256, f->raw_sha256, sizeof l.raw_sha256);
+        l.mark = frameline_mark(f->pub.raw, f->pub.len);
     }
-    p->index_len += (size_t)n;
+    memcpy(l.image, f->pub.image, sizeof l.image);
+    p->index_len += frameline_format(&l, p->incremental, p->index + p->index_len);
     return 0;
 }
 
 /* Without the lock: sums and index are the writer's until it has drained. */
-static const char *store(struct pack *p, const struct frame *f)
+static const char *store(struct pack *p, struct frame *f)
 {
-    if (p->compress != COMPRESS_NONE) {
-        if (exceeds(p, p->sums.stored_bytes, f->stored_len))
+    if (f->taken) {
+        f->stored_len = 0;
+    } else if (p->compress != COMPRESS_NONE) {
+        f->at = p->sums.stored_bytes;
+        if (exceeds(p, f->at, f->stored_len))
             return too_large;
         if (io_write_full(p->fd, f->own, f->stored_len) < 0)
             return "cannot write " MANIFEST_PAGES;
@@ -330,6 +369,17 @@ uint64_t pack_memory(unsigned threads, size_t frame_bytes, enum facts_compress c
     return (uint64_t)(2 * all + 2) * frame_bytes * buffers + all * tables;
 }
 
+void pack_incremental(struct pack *p, struct base *base)
+{
+    p->incremental = true;
+    p->base = base;
+}
+
+const struct base *pack_base(const struct pack *p)
+{
+    return p->base;
+}
+
 struct pack *pack_create(int fd, unsigned threads, enum facts_compress compress, int level,
                          uint64_t max_bytes, struct err *err)
 {
@@ -409,8 +459,10 @@ void pack_submit(struct pack *p, struct pack_frame *pub)
         f->state = FREE;
     } else {
         f->state = QUEUED;
-        f->at = p->fed;
-        p->fed += pub->len;
+        f->taken = NULL;
+        f->zero = false;
+        if (!p->incremental && p->compress == COMPRESS_NONE)
+            f->at = give_place(p, pub->len);
         p->queue[p->tail++ % p->nframes] = f;
         pthread_cond_signal(&p->work);
     }

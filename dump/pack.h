@@ -7,15 +7,15 @@
  * writes, each at its place (plain.h).  Memory is bounded: 2 frames per thread (raw and compressed), and nothing is
  * taken in while all are in use.  The feeding thread never waits for the disk: it polls pack_eventfd() instead.
  *
- * index: one text line per frame in file order, "IMAGE RAW STORED SHA256\n": name of the image, its bytes
- * in the frame, bytes of the frame in the file, digest of those.  A frame's offset is the sum of STORED
- * before it.  An image's frames keep their order but need not be neighbours.
+ * index: one text line per frame in the order in which they were fed (common/frameline.h); that is the order in the file,
+ * but for incremental ones.  An image's frames keep their order but need not be neighbours.
  */
 #ifndef DUMP_PACK_H
 #define DUMP_PACK_H
 
 #include "common/err.h"
 #include "common/facts.h"
+#include "dump/base.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,7 +36,8 @@ struct pack_frame {
 };
 
 struct pack_sums {
-    uint64_t frames, raw_bytes, stored_bytes;
+    uint64_t frames, raw_bytes;
+    uint64_t stored_bytes; /* in the file */
 };
 
 /* fd: pages.zst, open for writing, empty; stays the caller's and must outlive the pack.  threads >= 1.
@@ -53,6 +54,13 @@ struct pack *pack_create_sized(int fd, unsigned threads, size_t frame_bytes,
 
 /* What it then uses, an estimate in bytes. */
 uint64_t pack_memory(unsigned threads, size_t frame_bytes, enum facts_compress compress, int level);
+
+/* Before the first frame: the index is to be one of an incremental generation, and what `base` has (NULL: nothing) is taken
+ * over and not written.  The base stays the caller's and must outlive the pack. */
+void pack_incremental(struct pack *p, struct base *base);
+const struct base *pack_base(const struct pack *p);
+/* Frames of such a pack: so small that what changes in one place does not make much be written again. */
+#define PACK_FRAME_INCREMENTAL (1u << 20)
 
 /* Before the first frame, for what is not compressed: fd is the same file opened with O_DIRECT, -1: it cannot be;
  * stays the caller's.  About `bytes` will come: room for them is reserved. */

@@ -142,6 +142,49 @@ static void round_trip(enum facts_compress compress, unsigned threads)
     close(fd);
 }
 
+/* Each frame is where its line says, and the file is no longer than they are together. */
+static void incremental(enum facts_compress compress)
+{
+    enum { FRAMES = 40 };
+    int fd = memory();
+    struct pack *p = pack_create(fd, 3, compress, 1, 0, NULL);
+    uint64_t stored = 0;
+    struct frameline l;
+    const char *text;
+    char hex[65];
+    size_t len;
+
+    assert_non_null(p);
+    pack_incremental(p, NULL);
+    for (unsigned i = 0; i < FRAMES; i++)
+        feed(p, "pages-1.img", i, frame_len(i));
+    assert_int_equal(pack_finish(p, soon(), NULL), 0);
+    text = pack_index(p, &len);
+    for (unsigned n = 0; n < FRAMES; n++) {
+        assert_true(frameline_parse(&text, compress != COMPRESS_NONE, true, &l));
+        assert_int_equal(l.from.sequence, 0);
+        assert_int_equal(l.raw, frame_len(n));
+        assert_true((l.mark != 0) == (l.raw >= FRAMELINE_MARK_BYTES));
+        if (compress == COMPRESS_NONE)
+            assert_memory_equal(l.sha256, l.raw_sha256, 32);
+        frameline_hex(l.sha256, hex);
+        check_frame(fd, (off_t)l.at, n, l.raw, l.stored, hex, compress);
+        stored += l.stored;
+    }
+    assert_int_equal(*text, '\0');
+    assert_int_equal(lseek(fd, 0, SEEK_END), stored);
+    assert_true(pack_destroy(p));
+    close(fd);
+}
+
+static void incremental_index(void **state)
+{
+    (void)state;
+    incremental(COMPRESS_NONE);
+    incremental(COMPRESS_ZSTD);
+    incremental(COMPRESS_LZ4);
+}
+
 static void bad_arguments(void **state)
 {
     struct err e = {""};
@@ -300,6 +343,7 @@ int main(void)
         cmocka_unit_test(bad_arguments),
         cmocka_unit_test(keeps_order_compressed),
         cmocka_unit_test(keeps_order_uncompressed),
+        cmocka_unit_test(incremental_index),
         cmocka_unit_test(nothing_at_all),
         cmocka_unit_test(tells_when_idle),
         cmocka_unit_test(full_disk),

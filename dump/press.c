@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <lz4frame.h>
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -15,7 +14,8 @@ struct press {
     enum facts_compress compress;
     ZSTD_CCtx *zstd; /* COMPRESS_ZSTD */
     EVP_MD_CTX *md;
-    char zeros[65]; /* digest of a whole frame of zeros, once there was one */
+    uint8_t zeros[32]; /* digest of nzeros zeros, once there were some */
+    size_t nzeros;
 };
 
 struct press *press_create(enum facts_compress compress, int level)
@@ -50,48 +50,44 @@ void press_destroy(struct press *p)
     errno = saved;
 }
 
-static const char *no_digest(void)
-{
-    errno = EIO;
-    return "SHA-256 failed";
-}
-
-static const char *end_digest(struct press *p, char sha256[65])
+static const char *digest(struct press *p, const uint8_t *data, size_t len, uint8_t sha256[32])
 {
     unsigned char sum[EVP_MAX_MD_SIZE];
     unsigned n;
 
-    if (EVP_DigestFinal_ex(p->md, sum, &n) != 1 || n != 32)
-        return no_digest();
-    for (unsigned i = 0; i < n; i++)
-        snprintf(sha256 + 2 * i, 3, "%02x", sum[i]);
+    if (EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) != 1 ||
+        EVP_DigestUpdate(p->md, data, len) != 1 || EVP_DigestFinal_ex(p->md, sum, &n) != 1 ||
+        n != 32) {
+        errno = EIO;
+        return "SHA-256 failed";
+    }
+    memcpy(sha256, sum, 32);
     return NULL;
 }
 
-static const char *digest(struct press *p, const uint8_t *data, size_t len, char sha256[65])
+/* That of so many zeros is always the same. */
+const char *press_digest(struct press *p, const uint8_t *data, size_t len, uint8_t sha256[32])
 {
-    if (EVP_DigestInit_ex(p->md, EVP_sha256(), NULL) != 1 ||
-        EVP_DigestUpdate(p->md, data, len) != 1)
-        return no_digest();
-    return end_digest(p, sha256);
+    const char *wrong;
+
+    if (!plain_is_zero(data, len))
+        return digest(p, data, len, sha256);
+    wrong = p->nzeros == len ? NULL : digest(p, data, len, p->zeros);
+    p->nzeros = wrong ? 0 : len;
+    memcpy(sha256, p->zeros, sizeof p->zeros);
+    return wrong;
 }
 
 const char *press_write(struct press *p, struct plain *to, const uint8_t *raw, size_t len,
-                        uint64_t at, bool *zero, char sha256[65])
+                        uint64_t at, bool digested, bool *zero, uint8_t sha256[32])
 {
     /* Written first: the disk works while the processor does. */
     const int rc = plain_write(to, raw, len, at);
-    const char *wrong;
 
     if (rc < 0)
         return "cannot write " MANIFEST_PAGES;
     *zero = rc == 1;
-    if (!*zero || len != MANIFEST_FRAME_MAX)
-        return digest(p, raw, len, sha256);
-    /* That of a whole frame of zeros is always the same. */
-    wrong = p->zeros[0] ? NULL : digest(p, raw, len, p->zeros);
-    memcpy(sha256, p->zeros, sizeof p->zeros);
-    return wrong;
+    return digested ? NULL : press_digest(p, raw, len, sha256);
 }
 
 /* ZSTD_compress2 and LZ4F_compressFrame: a frame of their own, with the size of its contents in it. */
@@ -113,7 +109,7 @@ static const char *compress_lz4(const uint8_t *raw, size_t len, uint8_t *to, siz
 }
 
 const char *press_frame(struct press *p, const uint8_t *raw, size_t len, uint8_t *to,
-                        size_t *stored, char sha256[65])
+                        size_t *stored, uint8_t sha256[32])
 {
     const char *wrong = p->compress == COMPRESS_LZ4 ? compress_lz4(raw, len, to, stored)
                                                     : compress_zstd(p, raw, len, to, stored);

@@ -315,6 +315,33 @@ static const struct run *run_at(const struct snapshot_pages *sp, uint64_t at)
     return &sp->runs[low];
 }
 
+/* From `at` to the end of its window, over as many runs as are there; *at is moved. */
+static uint64_t window_bytes(const struct snapshot_pages *sp, uint64_t *at)
+{
+    const struct run *r = run_at(sp, *at), *end = sp->runs + sp->n;
+    const uint64_t from = r->vaddr + (*at - r->at), mask = SNAPSHOT_PAGES_WINDOW - 1;
+    const uint64_t limit = (from | mask) + 1, begin = *at;
+
+    for (; r < end && r->vaddr < limit; r++)
+        *at = r->at + (r->vaddr + r->bytes < limit ? r->bytes : limit - r->vaddr);
+    return *at - begin;
+}
+
+size_t snapshot_pages_cut(const struct snapshot_pages *sp, uint64_t at, size_t room)
+{
+    const size_t enough = SNAPSHOT_PAGES_WINDOW / 4;
+    uint64_t len = 0;
+
+    while (at < sp->bytes && len < enough) {
+        const uint64_t n = window_bytes(sp, &at);
+
+        if (len > 0 && (n >= enough || n > room - len))
+            break;
+        len += n;
+    }
+    return len < room ? (size_t)len : room;
+}
+
 int snapshot_pages_fill(const void *arg, uint64_t at, uint8_t *raw, size_t len)
 {
     const struct snapshot_pages *sp = arg;

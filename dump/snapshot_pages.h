@@ -23,6 +23,12 @@ void snapshot_pages_destroy(struct snapshot_pages *sp); /* NULL is fine */
 
 uint64_t snapshot_pages_bytes(const struct snapshot_pages *sp); /* of the image of pages */
 
+/* How many bytes from `at` on make a frame, `room` at most, so that memory that stays makes the same ones next time,
+ * whatever comes or goes before it: cut where addresses are multiples of SNAPSHOT_PAGES_WINDOW; of areas with little in them
+ * several go together. */
+#define SNAPSHOT_PAGES_WINDOW (1u << 20)
+size_t snapshot_pages_cut(const struct snapshot_pages *sp, uint64_t at, size_t room);
+
 /* For pack_frame.fill; arg: the struct snapshot_pages. */
 int snapshot_pages_fill(const void *arg, uint64_t at, uint8_t *raw, size_t len);
 

@@ -69,6 +69,8 @@ static int feed(const struct snapshot_store *st, size_t i, struct err *err)
         }
         memcpy(f->image, p->pages, sizeof f->image);
         f->len = left < f->room ? (size_t)left : f->room;
+        if (st->o->incremental)
+            f->len = snapshot_pages_cut(st->pages[i], at, f->room);
         f->fill = snapshot_pages_fill;
         f->arg = st->pages[i];
         f->at = at;

@@ -10,12 +10,14 @@
 #include "dump/pack.h"
 #include "dump/snapshot.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct snapshot_store_opts {
     struct snapshot *snapshot;
     struct images *images;
     struct pack *pack;
+    bool incremental; /* frames are to be the same next time: snapshot_pages_cut() */
     int cancel_fd;    /* readable: give up (ECANCELED) */
     int result_fd;    /* a pipe's writing end: its reader is gone: give up (EPIPE) */
     int64_t deadline; /* CLOCK_MONOTONIC milliseconds: give up (ETIMEDOUT) */

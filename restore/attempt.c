@@ -154,7 +154,7 @@ int attempt_run(struct attempt *a, struct err *err)
     const struct serve_opts o = {.sock = criurun_take_stream(a->run),
                                  .bundle = &a->c->b,
                                  .index = &a->c->ix,
-                                 .pagesfd = a->c->pagesfd,
+                                 .pages = &a->c->pages,
                                  .compress = manifest_compress(&a->c->m),
                                  .threads = threads(a->f)};
     struct serve *s = serve_create(&o, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "restore/index.h"
 
-#include "common/manifest.h"
+#include "common/frameline.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,70 +15,87 @@ struct line {
     uint32_t frame;
 };
 
-static int take_number(const char **p, uint32_t max, uint32_t *out)
+/* Which of the links holds generation `from`; 0: none. */
+static uint32_t find_link(const struct manifest *m, struct gendir_id from)
 {
-    uint64_t v = 0;
-    const char *s = *p;
+    for (size_t i = 0; i < m->nlinks; i++)
+        if (gendir_compare(m->links[i].generation, from) == 0)
+            return (uint32_t)i + 1;
+    return 0;
+}
 
-    if (*s < '1' || *s > '9')
+/* m: NULL, not incremental.  ix->stored: of those in pages.zst. */
+static int take_line(const char **p, bool compressed, const struct manifest *m, struct index *ix,
+                     struct line *l)
+{
+    struct frame *f = &ix->frames[ix->nframes];
+    struct frameline got;
+
+    if (!frameline_parse(p, compressed, m != NULL, &got))
         return -1;
-    for (; *s >= '0' && *s <= '9'; s++) {
-        v = v * 10 + (uint64_t)(*s - '0');
-        if (v > max)
+    memcpy(l->name, got.image, sizeof l->name);
+    l->parsed = got.parsed;
+    l->frame = (uint32_t)ix->nframes;
+    f->raw = got.raw;
+    f->stored = got.stored;
+    memcpy(f->sha256, got.sha256, sizeof f->sha256);
+    f->next = INDEX_NONE;
+    f->at = m ? got.at : ix->stored;
+    if (m && got.from.sequence) {
+        f->file = find_link(m, got.from);
+        if (!f->file || f->at > m->links[f->file - 1].bytes ||
+            f->stored > m->links[f->file - 1].bytes - f->at)
             return -1;
     }
-    if (*s++ != ' ')
-        return -1;
-    *out = (uint32_t)v;
-    *p = s;
+    if (!f->file)
+        ix->stored += f->stored;
+    ix->raw += f->raw;
     return 0;
 }
 
-static int hex_digit(char c)
+static int by_place(const void *a, const void *b)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    const struct frame *const *x = a, *const *y = b;
+
+    return (*x)->at < (*y)->at ? -1 : (*x)->at > (*y)->at;
 }
 
-static int take_digest(const char **p, uint8_t sha256[32])
+/* The frames that are the generation's own are the whole of its pages.zst, each byte once: so every byte has a digest. */
+static int check_own(const struct index *ix, struct err *err)
 {
-    for (int i = 0; i < 32; i++) {
-        int high = hex_digit((*p)[0]), low = high < 0 ? -1 : hex_digit((*p)[1]);
+    const struct frame **own = calloc(ix->nframes + 1, sizeof(const struct frame *));
+    uint64_t at = 0;
+    size_t n = 0;
 
-        if (low < 0)
-            return -1;
-        sha256[i] = (uint8_t)(high << 4 | low);
-        *p += 2;
-    }
-    return 0;
+    if (!own)
+        return err_sys(err, "index");
+    for (size_t i = 0; i < ix->nframes; i++)
+        if (!ix->frames[i].file)
+            own[n++] = &ix->frames[i];
+    if (n > 1)
+        qsort(own, n, sizeof *own, by_place);
+    for (size_t i = 0; i < n && own[i]->at == at; i++)
+        at += own[i]->stored;
+    free(own);
+    if (at == ix->stored)
+        return 0;
+    errno = EBADMSG;
+    return err_set(err, "its frames overlap or leave something out at %" PRIu64, at);
 }
 
-static int take_name(const char **p, struct line *l)
+/* What nothing refers to is nobody's business here. */
+static int check_links(const struct index *ix, const struct manifest *m, struct err *err)
 {
-    const char *space = strchr(*p, ' ');
+    bool used[1 + MANIFEST_LINKS_MAX] = {false};
 
-    if (!space || (size_t)(space - *p) >= sizeof l->name)
-        return -1;
-    memset(l->name, 0, sizeof l->name);
-    memcpy(l->name, *p, (size_t)(space - *p));
-    if (!crimg_parse_name(l->name, &l->parsed) || l->parsed.kind != CRIMG_BULK)
-        return -1;
-    *p = space + 1;
-    return 0;
-}
-
-static int parse_line(const char **p, int compressed, struct line *l, struct frame *f)
-{
-    uint32_t most = MANIFEST_FRAME_MAX;
-
-    if (compressed)
-        most = MANIFEST_STORED_MAX;
-    if (take_name(p, l) < 0 || take_number(p, MANIFEST_FRAME_MAX, &f->raw) < 0 ||
-        take_number(p, most, &f->stored) < 0 || take_digest(p, f->sha256) < 0)
-        return -1;
-    if (*(*p)++ != '\n' || (!compressed && f->raw != f->stored))
-        return -1;
+    for (size_t i = 0; i < ix->nframes; i++)
+        used[ix->frames[i].file] = true;
+    for (size_t i = 0; i < m->nlinks; i++)
+        if (!used[i + 1]) {
+            errno = EBADMSG;
+            return err_set(err, "no frame is in the file of " GENDIR_NAME,
+                           m->links[i].generation.epoch, m->links[i].generation.sequence);
+        }
     return 0;
 }
 
@@ -117,7 +134,8 @@ static int chain(struct index *ix, const struct line *lines, size_t n, struct er
     return 0;
 }
 
-int index_load(const char *text, size_t len, int compressed, struct index *out, struct err *err)
+static int load(const char *text, size_t len, bool compressed, const struct manifest *m,
+                struct index *out, struct err *err)
 {
     struct index ix = {0};
     struct line *lines = NULL;
@@ -138,22 +156,16 @@ int index_load(const char *text, size_t len, int compressed, struct index *out, 
         err_sys(err, "index");
         goto out;
     }
-    for (; ix.nframes < count; ix.nframes++) {
-        struct frame *f = &ix.frames[ix.nframes];
-
-        if (parse_line(&p, compressed, &lines[ix.nframes], f) < 0)
+    for (; ix.nframes < count; ix.nframes++)
+        if (take_line(&p, compressed, m, &ix, &lines[ix.nframes]) < 0)
             break;
-        lines[ix.nframes].frame = (uint32_t)ix.nframes;
-        f->next = INDEX_NONE;
-        f->at = ix.stored;
-        ix.stored += f->stored;
-        ix.raw += f->raw;
-    }
     if (ix.nframes < count || *p) {
         errno = EBADMSG;
         err_set(err, "line %zu is malformed", ix.nframes + 1);
         goto out;
     }
+    if (m && (check_own(&ix, err) < 0 || check_links(&ix, m, err) < 0))
+        goto out;
     if (count > 1)
         qsort(lines, count, sizeof *lines, by_name);
     rc = chain(&ix, lines, count, err);
@@ -164,6 +176,26 @@ out:
     else
         index_free(&ix);
     return rc;
+}
+
+int index_load(const char *text, size_t len, int compressed, struct index *ix, struct err *err)
+{
+    return load(text, len, compressed != 0, NULL, ix, err);
+}
+
+int index_load_incremental(const char *text, size_t len, const struct manifest *m, struct index *ix,
+                           struct err *err)
+{
+    return load(text, len, manifest_compress(m) != COMPRESS_NONE, m, ix, err);
+}
+
+const char *pages_name(const struct pages *pages, uint32_t file, char name[48])
+{
+    if (file)
+        gendir_format_link(pages->from[file], name);
+    else
+        memcpy(name, MANIFEST_PAGES, sizeof MANIFEST_PAGES);
+    return name;
 }
 
 void index_free(struct index *ix)

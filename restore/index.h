@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * index - where the bulk images lie in pages.zst.
+ * index - where the bulk images lie in pages.zst, and in those of earlier generations.
  *
- * The file has one line per frame, in file order: "IMAGE RAW STORED SHA256\n" (doc/format.md).  The
+ * The file has one line per frame (common/frameline.h).  The
  * frames of one image need not follow each other, but are in the order of the image's bytes.
  */
 #ifndef RESTORE_INDEX_H
@@ -10,6 +10,7 @@
 
 #include "common/crimg.h"
 #include "common/err.h"
+#include "common/manifest.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,10 +19,11 @@
 #define INDEX_NONE UINT32_MAX
 
 struct frame {
-    uint64_t at;    /* in pages.zst */
+    uint64_t at;    /* in its file */
     uint64_t start; /* of its raw bytes in the image */
     uint32_t raw, stored;
     uint32_t next; /* frame of the same image, or INDEX_NONE */
+    uint32_t file; /* 0: pages.zst; n: the manifest's n-th link */
     uint8_t sha256[32];
 };
 
@@ -54,11 +56,24 @@ struct index {
     size_t nframes;
     struct bulk *images; /* sorted by name */
     size_t nimages;
-    uint64_t stored, raw; /* sums */
+    uint64_t stored, raw; /* sums: of pages.zst; of all */
 };
+
+/* The files that frames are in, by frame.file: open for reading; whoever has made it closes them. */
+struct pages {
+    int fd[1 + MANIFEST_LINKS_MAX];
+    struct gendir_id from[1 + MANIFEST_LINKS_MAX]; /* of links */
+};
+
+/* What to call one of them. */
+const char *pages_name(const struct pages *pages, uint32_t file, char name[48]);
 
 /* Parse; `compressed` false: every frame is stored raw.  `*ix` is untouched on failure. */
 int index_load(const char *text, size_t len, int compressed, struct index *ix, struct err *err);
+/* That of a generation whose manifest says incremental.  Each frame is in pages.zst, which they are the whole of without
+ * overlapping, or lies within a file that the manifest names, and of each of those there is at least one. */
+int index_load_incremental(const char *text, size_t len, const struct manifest *m, struct index *ix,
+                           struct err *err);
 void index_free(struct index *ix);
 
 struct bulk *index_find(const struct index *ix, const char *name);

@@ -89,6 +89,67 @@ static void test_chains(void **state)
     index_free(&ix);
 }
 
+#define M " " A " 0123456789abcdef "
+
+/* A manifest with two links of 100 and 50 bytes. */
+static struct manifest incremental(void)
+{
+    struct manifest m = {.incremental = true, .depth = 2, .nlinks = 2, .compress = "zstd"};
+
+    m.links[0] = (struct manifest_link){{0, 3}, 100, 60};
+    m.links[1] = (struct manifest_link){{1, 5}, 50, 50};
+    return m;
+}
+
+static void refused_incremental(const char *text)
+{
+    struct manifest m = incremental();
+    struct index ix = {.nframes = 7};
+
+    errno = 0;
+    if (index_load_incremental(text, strlen(text), &m, &ix, NULL) == 0)
+        fail_msg("accepted: %s", text);
+    assert_int_equal(errno, EBADMSG);
+    assert_int_equal(ix.nframes, 7);
+}
+
+#define BOTH                                                                                       \
+    "pages-1.img 4 60 " F M "gen-0000-000003 40\n"                                                 \
+    "pages-1.img 4 50 " F M "gen-0001-000005 0\n"
+
+static void test_incremental(void **state)
+{
+    static const char text[] =
+        "pages-1.img 8 20 " F M "- 30\n" BOTH "pages-2.img 4096 30 " F M "- 0\n";
+    struct manifest m = incremental();
+    struct index ix;
+
+    (void)state;
+    refused_incremental("pages-1.img 1 1 " F "\n");
+    refused_incremental("");
+    refused_incremental("pages-1.img 4 60 " F M
+                        "gen-0000-000003 40\n"); /* a link without a frame */
+    refused_incremental(BOTH "pages-1.img 4 60 " F M "gen-0000-000004 0\n");  /* named nowhere */
+    refused_incremental(BOTH "pages-1.img 4 60 " F M "gen-0000-000003 41\n"); /* beyond the end */
+    refused_incremental(BOTH "pages-1.img 4 60 " F M "gen-0000-000003 101\n");
+    refused_incremental(BOTH "pages-1.img 4 101 " F M "gen-0000-000003 0\n");
+    refused_incremental(BOTH "pages-1.img 4 4 " F M "- 1\n"); /* a byte without a digest */
+    refused_incremental(BOTH "pages-1.img 4 4 " F M "- 0\npages-1.img 4 4 " F M "- 3\n");
+    refused_incremental(BOTH "pages-1.img 4 4 " F M "- 0\npages-1.img 4 4 " F M "- 0\n");
+    refused_incremental(BOTH "pages-1.img 4 4 " F M "- 0\npages-1.img 4 4 " F M "- 5\n");
+    assert_int_equal(index_load_incremental(text, sizeof text - 1, &m, &ix, NULL), 0);
+    assert_int_equal(ix.stored, 50);
+    assert_int_equal(ix.raw, 4112);
+    assert_int_equal(ix.nimages, 2);
+    assert_int_equal(ix.images[0].raw, 16);
+    assert_int_equal(ix.frames[0].at, 30);
+    assert_int_equal(ix.frames[0].file, 0);
+    assert_int_equal(ix.frames[1].file, 1);
+    assert_int_equal(ix.frames[1].at, 40);
+    assert_int_equal(ix.frames[2].file, 2);
+    index_free(&ix);
+}
+
 static void test_blanks(void **state)
 {
     static const char text[] = "pages-1.img 20 20 " A "\npages-2.img 7 7 " A "\n";
@@ -146,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_incremental),
         cmocka_unit_test(test_blanks),
         cmocka_unit_test(test_tree_matches_manifest),
     };

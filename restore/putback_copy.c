@@ -51,10 +51,13 @@ static int write_sparse(int fd, const uint8_t *data, size_t len, uint64_t at)
     return 0;
 }
 
-static int damaged(struct err *err, const struct frame *f, const char *why)
+static int damaged(const struct putback *p, const struct frame *f, const char *why, struct err *err)
 {
+    char name[48];
+
     errno = EBADMSG;
-    return err_set(err, MANIFEST_PAGES ": damaged at %" PRIu64 ": %s", f->at, why);
+    return err_set(err, "%s: damaged at %" PRIu64 ": %s", pages_name(&p->o.c->pages, f->file, name),
+                   f->at, why);
 }
 
 /* One frame, verified, into p->raw. */
@@ -65,15 +68,16 @@ static int read_frame(struct putback *p, const struct frame *f, struct err *err)
     unsigned char md[EVP_MAX_MD_SIZE];
     const char *wrong = NULL;
     unsigned n = 0;
+    char name[48];
 
-    if (io_pread_full(p->o.c->pagesfd, stored, f->stored, (off_t)f->at) < 0)
-        return err_sys(err, MANIFEST_PAGES);
+    if (io_pread_full(p->o.c->pages.fd[f->file], stored, f->stored, (off_t)f->at) < 0)
+        return err_sys(err, "%s", pages_name(&p->o.c->pages, f->file, name));
     if (EVP_Digest(stored, f->stored, md, &n, EVP_sha256(), NULL) != 1 || n != sizeof f->sha256 ||
         memcmp(md, f->sha256, n) != 0)
-        return damaged(err, f, "its digest differs");
+        return damaged(p, f, "its digest differs", err);
     if (compress != COMPRESS_NONE)
         wrong = unfold_frame(p->unfold, stored, f->stored, p->raw, f->raw);
-    return wrong ? damaged(err, f, wrong) : 0;
+    return wrong ? damaged(p, f, wrong, err) : 0;
 }
 
 /* Each frame of e's contents through fn: verified, in order. */

@@ -264,8 +264,7 @@ static void count(struct restore *r)
     reply->raw_bytes = r->c.ix.raw;
     for (size_t i = 0; i < r->c.b.n; i++)
         reply->raw_bytes += r->c.b.images[i].len;
-    for (size_t i = 0; i < sizeof r->c.m.parts / sizeof r->c.m.parts[0]; i++)
-        reply->stored_bytes += r->c.m.parts[i].bytes;
+    reply->stored_bytes = r->c.m.stored_bytes;
 }
 
 static int restore(struct restore *r, struct err *err)
@@ -281,7 +280,7 @@ static int restore(struct restore *r, struct err *err)
 
 int main(int argc, char **argv)
 {
-    static struct restore r = {.cancelfd = -1, .taskfd = -1, .c = {.pagesfd = -1}};
+    static struct restore r = {.cancelfd = -1, .taskfd = -1};
     struct err err = {""};
     int error = 0;
 

@@ -74,7 +74,7 @@ struct serve *serve_create(const struct serve_opts *o, struct err *err)
     s->index = o->index;
     s->ahead_max = 2 * o->threads;
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
-    s->unpack = unpack_create(o->pagesfd, o->compress, o->threads, err);
+    s->unpack = unpack_create(o->pages, o->compress, o->threads, err);
     if (!s->unpack)
         goto fail;
     if (s->epoll < 0 || fcntl(sock, F_SETFL, O_NONBLOCK) < 0) {

@@ -28,7 +28,7 @@ struct serve_opts {
     int sock; /* our end of the socket; taken over */
     const struct bundle *bundle;
     const struct index *index;
-    int pagesfd; /* stays the caller's */
+    const struct pages *pages; /* stay the caller's */
     enum facts_compress compress;
     unsigned threads; /* that decompress, >= 1 */
 };

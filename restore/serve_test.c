@@ -33,6 +33,7 @@ struct env {
     uint8_t *raw[IMAGES]; /* pages-1.. */
     int pages, sock;      /* criu's end */
     struct serve *s;
+    struct pages files;
 };
 
 static struct image small;
@@ -89,8 +90,11 @@ static void make_pages(struct env *e, enum facts_compress compress)
 
 static void open_env(struct env *e, enum facts_compress compress, unsigned threads)
 {
-    struct serve_opts o = {
-        .bundle = &e->b, .index = &e->ix, .compress = compress, .threads = threads};
+    struct serve_opts o = {.bundle = &e->b,
+                           .index = &e->ix,
+                           .pages = &e->files,
+                           .compress = compress,
+                           .threads = threads};
     int pair[2];
 
     memset(e, 0, sizeof *e);
@@ -104,7 +108,7 @@ static void open_env(struct env *e, enum facts_compress compress, unsigned threa
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     e->sock = pair[1];
     o.sock = pair[0];
-    o.pagesfd = e->pages;
+    e->files.fd[0] = e->pages;
     e->s = serve_create(&o, NULL);
     assert_non_null(e->s);
 }

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 struct unpack {
-    int fd, event;
+    const struct pages *pages;
+    int event;
     enum facts_compress compress;
     pthread_mutex_t lock;
     pthread_cond_t work, ended;
@@ -35,23 +36,27 @@ struct worker {
     uint8_t *stored;       /* room for the largest frame */
 };
 
-static int fail(struct err *err, const struct unpack_job *job, int error, const char *why)
+static int fail(struct err *err, const struct unpack *u, const struct unpack_job *job, int error,
+                const char *why)
 {
+    char name[48];
+
     errno = error;
-    return err_set(err, MANIFEST_PAGES ": %s at %" PRIu64 " (%s): %s",
-                   error == EBADMSG ? "damaged" : "unreadable", job->frame->at, job->image->name,
-                   why);
+    return err_set(
+        err, "%s: %s at %" PRIu64 " (%s): %s", pages_name(u->pages, job->frame->file, name),
+        error == EBADMSG ? "damaged" : "unreadable", job->frame->at, job->image->name, why);
 }
 
-static int check_digest(const struct unpack_job *job, const void *data, struct err *err)
+static int check_digest(const struct unpack *u, const struct unpack_job *job, const void *data,
+                        struct err *err)
 {
     unsigned char md[EVP_MAX_MD_SIZE];
     unsigned n;
 
     if (EVP_Digest(data, job->frame->stored, md, &n, EVP_sha256(), NULL) != 1)
-        return fail(err, job, EIO, "SHA-256 is not available");
+        return fail(err, u, job, EIO, "SHA-256 is not available");
     if (n != sizeof job->frame->sha256 || memcmp(md, job->frame->sha256, n) != 0)
-        return fail(err, job, EBADMSG, "its digest differs");
+        return fail(err, u, job, EBADMSG, "its digest differs");
     return 0;
 }
 
@@ -74,10 +79,10 @@ static int unpack_frame(const struct unpack *u, const struct worker *w, struct u
     const char *wrong = NULL;
 
     if (!data || (compressed && (!w->unfold || !w->stored)))
-        fail(err, job, ENOMEM, "out of memory");
-    else if (io_pread_full(u->fd, stored, f->stored, (off_t)f->at) < 0)
-        fail(err, job, errno, strerror(errno));
-    else if (check_digest(job, stored, err) == 0) {
+        fail(err, u, job, ENOMEM, "out of memory");
+    else if (io_pread_full(u->pages->fd[f->file], stored, f->stored, (off_t)f->at) < 0)
+        fail(err, u, job, errno, strerror(errno));
+    else if (check_digest(u, job, stored, err) == 0) {
         if (compressed)
             wrong = unfold_frame(w->unfold, stored, f->stored, data, f->raw);
         if (!wrong) {
@@ -85,7 +90,7 @@ static int unpack_frame(const struct unpack *u, const struct worker *w, struct u
             job->data = data;
             return 0;
         }
-        fail(err, job, EBADMSG, wrong);
+        fail(err, u, job, EBADMSG, wrong);
     }
     free(data);
     return -1;
@@ -205,8 +210,8 @@ static int start(struct unpack *u, unsigned threads)
     return -1;
 }
 
-struct unpack *unpack_create(int fd, enum facts_compress compress, unsigned threads,
-                             struct err *err)
+struct unpack *unpack_create(const struct pages *pages, enum facts_compress compress,
+                             unsigned threads, struct err *err)
 {
     struct unpack *u = calloc(1, sizeof *u);
     pthread_condattr_t monotonic;
@@ -216,7 +221,7 @@ struct unpack *unpack_create(int fd, enum facts_compress compress, unsigned thre
         err_sys(err, "decompressor with %u threads", threads);
         return NULL;
     }
-    u->fd = fd;
+    u->pages = pages;
     u->compress = compress;
     pthread_mutex_init(&u->lock, NULL);
     pthread_cond_init(&u->work, NULL);

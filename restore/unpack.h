@@ -26,9 +26,9 @@ struct unpack_job {
     struct unpack_job *next;
 };
 
-/* fd: pages.zst, stays the caller's. */
-struct unpack *unpack_create(int fd, enum facts_compress compress, unsigned threads,
-                             struct err *err);
+/* pages: stay the caller's, and must outlive it. */
+struct unpack *unpack_create(const struct pages *pages, enum facts_compress compress,
+                             unsigned threads, struct err *err);
 void unpack_submit(struct unpack *u, struct unpack_job *job);
 
 /* Readable when jobs have been finished. */

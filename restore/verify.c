@@ -65,8 +65,8 @@ static char *slurp(int dirfd, const char *name, size_t max, size_t *len, struct 
     return text;
 }
 
-/* A part that nobody vouches for is not one to be silent about. */
-static int check_names(int dirfd, struct err *err)
+/* A part that nobody vouches for is not one to be silent about.  *links: how many of others' files there are. */
+static int check_names(int dirfd, size_t *links, struct err *err)
 {
     static const char *const known[] = {".",
                                         "..",
@@ -80,9 +80,11 @@ static int check_names(int dirfd, struct err *err)
     const struct dirent *e;
     int rc = 0;
 
+    *links = 0;
     if (!d)
         return -1;
     while (rc == 0 && (errno = 0, e = readdir(d))) {
+        struct gendir_id id;
         char name[sizeof e->d_name];
         size_t i = 0;
 
@@ -90,6 +92,10 @@ static int check_names(int dirfd, struct err *err)
             i++;
         if (i < sizeof known / sizeof known[0])
             continue;
+        if (gendir_parse_link(e->d_name, &id)) {
+            ++*links;
+            continue;
+        }
         snprintf(name, sizeof name, "%s", e->d_name);
         err_clean(name);
         errno = EBADMSG;
@@ -223,7 +229,8 @@ static int load_index(int dirfd, struct checkpoint *c, struct err *err)
 
     if (!text)
         return -1;
-    rc = index_load(text, len, compressed, &c->ix, err);
+    rc = c->m.incremental ? index_load_incremental(text, len, &c->m, &c->ix, err)
+                          : index_load(text, len, compressed, &c->ix, err);
     free(text);
     return rc < 0 ? err_prefix(err, MANIFEST_INDEX) : 0;
 }
@@ -241,25 +248,54 @@ static int load_images(int dirfd, struct checkpoint *c, struct err *err)
     return rc < 0 ? err_prefix(err, MANIFEST_IMAGES) : 0;
 }
 
+/* shared: other generations may have links to it. */
+static int open_measured(int dirfd, const char *name, uint64_t bytes, bool shared, int *fd,
+                         struct err *err)
+{
+    struct stat st;
+
+    *fd = shared ? gendir_open_shared(dirfd, name, err)
+                 : gendir_open_file(dirfd, name, O_RDONLY, 0, err);
+    if (*fd < 0)
+        return -1;
+    if (fstat(*fd, &st) < 0)
+        return err_sys(err, "%s", name);
+    if ((uint64_t)st.st_size == bytes)
+        return 0;
+    errno = EBADMSG;
+    return err_set(err, "%s: %" PRIu64 " bytes, should be %" PRIu64, name, (uint64_t)st.st_size,
+                   bytes);
+}
+
+/* As many as the manifest names, and each of those is opened: so there is no other. */
+static int check_links(const struct manifest *m, size_t links, struct err *err)
+{
+    if (links <= m->nlinks)
+        return 0;
+    errno = EBADMSG;
+    return err_set(err, "it holds %zu files of earlier generations, its manifest names %zu", links,
+                   m->nlinks);
+}
+
 static int open_pages(int dirfd, struct checkpoint *c, struct err *err)
 {
     const struct manifest_part *p = part(&c->m, MANIFEST_PAGES);
     const struct manifest_part *index = part(&c->m, MANIFEST_INDEX);
-    struct stat st;
 
     errno = EBADMSG;
     /* Its digest is that of the index, which has the digests of all of its frames. */
     if (!p || !index || strcmp(p->sha256, index->sha256) != 0 || p->bytes != c->ix.stored)
         return err_set(err, "manifest and index disagree about " MANIFEST_PAGES);
-    c->pagesfd = gendir_open_file(dirfd, MANIFEST_PAGES, O_RDONLY, 0, err);
-    if (c->pagesfd < 0)
+    if (open_measured(dirfd, MANIFEST_PAGES, p->bytes, c->m.incremental, &c->pages.fd[0], err) < 0)
         return -1;
-    if (fstat(c->pagesfd, &st) < 0)
-        return err_sys(err, MANIFEST_PAGES);
-    if ((uint64_t)st.st_size != p->bytes) {
-        errno = EBADMSG;
-        return err_set(err, MANIFEST_PAGES ": %" PRIu64 " bytes, should be %" PRIu64,
-                       (uint64_t)st.st_size, p->bytes);
+    for (size_t i = 0; i < c->m.nlinks; i++) {
+        const struct manifest_link *l = &c->m.links[i];
+        char name[48];
+
+        c->pages.from[i + 1] = l->generation;
+        gendir_format_link(l->generation, name);
+        if (open_measured(dirfd, name, l->bytes, true, &c->pages.fd[i + 1], err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -267,18 +303,22 @@ static int open_pages(int dirfd, struct checkpoint *c, struct err *err)
 int verify_open(int taskfd, struct gendir_id id, const struct facts *f, struct checkpoint *c,
                 struct err *err)
 {
+    size_t links;
     int dirfd, rc;
 
     memset(c, 0, sizeof *c);
-    c->pagesfd = -1;
+    for (size_t i = 0; i <= MANIFEST_LINKS_MAX; i++)
+        c->pages.fd[i] = -1;
     c->id = id;
     gendir_format_name(id, false, c->name);
     dirfd = gendir_open_dir(taskfd, c->name, err);
     if (dirfd < 0)
         return -1;
-    rc = check_names(dirfd, err);
+    rc = check_names(dirfd, &links, err);
     if (rc == 0)
         rc = load_manifest(dirfd, f, c, err);
+    if (rc == 0)
+        rc = check_links(&c->m, links, err);
     if (rc == 0)
         rc = load_index(dirfd, c, err);
     if (rc == 0)
@@ -293,7 +333,8 @@ int verify_open(int taskfd, struct gendir_id id, const struct facts *f, struct c
 
 void verify_close(struct checkpoint *c)
 {
-    io_close(&c->pagesfd);
+    for (size_t i = 0; i <= MANIFEST_LINKS_MAX; i++)
+        io_close(&c->pages.fd[i]);
     bundle_free(&c->b);
     index_free(&c->ix);
     manifest_free(&c->m);

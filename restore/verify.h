@@ -25,7 +25,7 @@ struct checkpoint {
     struct manifest m;
     struct bundle b;
     struct index ix;
-    int pagesfd; /* pages.zst, read with pread only */
+    struct pages pages; /* read with pread only */
 };
 
 /* The newest complete generation older than `before` ("": any), or exactly that one.  -1, ENOENT
@@ -33,8 +33,8 @@ struct checkpoint {
 int verify_choose(int taskfd, const char *before, bool exact, struct gendir_id *id,
                   struct err *err);
 
-/* Open it and check manifest, seal, key, parts, index and small images; pages.zst is only measured:
- * its frames are verified as they are served.  On failure *c holds nothing. */
+/* Open it and check manifest, seal, key, parts, index and small images; pages.zst and the files of earlier
+ * generations that are used are only measured: their frames are verified as they are served.  On failure *c holds nothing. */
 int verify_open(int taskfd, struct gendir_id id, const struct facts *f, struct checkpoint *c,
                 struct err *err);
 void verify_close(struct checkpoint *c);

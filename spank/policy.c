@@ -154,6 +154,7 @@ static int user_part(const struct conf *conf, const struct policy_task *t, struc
     f->site_hooks = conf->hooks;
     f->hooks = s.hooks;
     f->hook_timeout = s.has_hook_timeout ? s.hook_timeout : conf->hook_timeout;
+    f->incremental = s.has_incremental ? s.incremental : conf->incremental;
     if (isolation(conf, f, err) < 0)
         return -1;
     return directory(conf, t, f, err);

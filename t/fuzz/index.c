@@ -30,10 +30,36 @@ static void check(const struct index *ix)
     FUZZ_ASSERT(seen == ix->nframes);
 }
 
+/* Of an incremental generation: every frame lies in a file that is there. */
+static void incremental(const char *text, size_t len, const char *compress)
+{
+    struct manifest m = {.incremental = true, .depth = 2, .nlinks = 2};
+    struct index ix;
+    struct err err = {""};
+    uint64_t stored = 0;
+
+    m.links[0] = (struct manifest_link){{0, 1}, 8192, 1};
+    m.links[1] = (struct manifest_link){{0, 3}, 1, 1};
+    snprintf(m.compress, sizeof m.compress, "%s", compress);
+    if (index_load_incremental(text, len, &m, &ix, &err) < 0)
+        return;
+    for (size_t i = 0; i < ix.nframes; i++) {
+        const struct frame *f = &ix.frames[i];
+        const uint64_t end = f->file ? m.links[f->file - 1].bytes : ix.stored;
+
+        FUZZ_ASSERT(f->file <= m.nlinks && f->stored <= end && f->at <= end - f->stored);
+        stored += f->file ? 0 : f->stored;
+    }
+    FUZZ_ASSERT(stored == ix.stored);
+    index_free(&ix);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     char *text = fuzz_text(data, len);
 
+    incremental(text, len, "none");
+    incremental(text, len, "zstd");
     for (int compressed = 0; compressed < 2; compressed++) {
         struct index ix;
         struct err err = {""};

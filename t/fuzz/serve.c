@@ -41,7 +41,8 @@ static void prepare(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct stream_play play = {.data = data, .len = len};
-    struct serve_opts o = {.bundle = &bundle, .index = &ix, .threads = 1};
+    struct pages files = {.fd = {pages}};
+    struct serve_opts o = {.bundle = &bundle, .index = &ix, .pages = &files, .threads = 1};
     struct err err = {""};
     struct serve *s;
     int pair[2], rc = 0;
@@ -50,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         prepare();
     FUZZ_ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
     o.sock = pair[0];
-    o.pagesfd = pages;
+    files.fd[0] = pages;
     play.sock = pair[1];
     s = serve_create(&o, &err);
     FUZZ_ASSERT(s);

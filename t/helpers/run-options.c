@@ -75,6 +75,7 @@ enum opt {
     NONCE,
     COMPRESS,
     KEEP,
+    INCREMENTAL,
     THREADS
 };
 enum opt2 {
@@ -103,6 +104,7 @@ static const struct option options[] = {
     {"nonce", 1, 0, NONCE},
     {"compress", 1, 0, COMPRESS},
     {"keep", 1, 0, KEEP},
+    {"incremental", 1, 0, INCREMENTAL},
     {"threads", 1, 0, THREADS},
     {"timeout", 1, 0, TIMEOUT},
     {"max-size", 1, 0, MAX_SIZE},
@@ -145,6 +147,9 @@ static void set_fact(int c, const char *v)
         break;
     case EPOCH:
         o.facts.epoch = (uint32_t)number(v);
+        break;
+    case INCREMENTAL:
+        o.facts.incremental = (uint32_t)number(v);
         break;
     case KEEP:
         o.facts.keep = (uint32_t)number(v);
