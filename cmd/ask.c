@@ -153,6 +153,12 @@ static int add_task(void *arg, const char *task, uint32_t step)
     return add(a->s, a->job, task, step);
 }
 
+/* The others are about the job. */
+static bool reaches_steps(const struct ask_kind *kind)
+{
+    return strcmp(kind->verb, "create") == 0 || kind->looks;
+}
+
 /* Of a job with a script its script, and of the steps that run in it each task; -1: no memory. */
 static int add_tasks(struct asks *s, const struct job *job, const struct job_name *name)
 {
@@ -160,7 +166,7 @@ static int add_tasks(struct asks *s, const struct job *job, const struct job_nam
 
     if (!name->has_step && job->batch && add(s, job, "batch", 0) < 0)
         return -1;
-    if (strcmp(s->kind->verb, "create") == 0 && job->uid == geteuid() &&
+    if (reaches_steps(s->kind) && job->uid == geteuid() &&
         ask_steps_each(s->c, job, name, add_task, &a) < 0)
         return -1;
     if (a.n > 0)
@@ -202,20 +208,26 @@ static void add_jobs(struct asks *s, const char *text)
 }
 
 /* Nothing is asked when one of the arguments is no job id. */
-static int check_names(const struct cmd *c, const char *verb)
+static int check_names(const struct cmd *c, const struct ask_kind *kind)
 {
+    bool steps = reaches_steps(kind);
     struct err err = {{0}};
     struct job_name name;
 
-    for (int i = 0; i < c->nargs; i++)
-        if (!job_parse_step(c->args[i], &name) || (name.has_step && strcmp(verb, "create") != 0)) {
-            struct cmd wrong = *c;
+    for (int i = 0; i < c->nargs; i++) {
+        struct cmd wrong = *c;
 
-            wrong.job = c->args[i];
+        wrong.job = c->args[i];
+        if (!job_parse_step(c->args[i], &name))
             err_set(&err, "not a job id: %s (12, or 12_3 for a task of an array%s)", c->args[i],
-                    strcmp(verb, "create") == 0 ? "; 12.0 for a step of srun's" : "");
-            return cmd_fail(&wrong, CMD_USAGE, &err);
-        }
+                    steps ? "; 12.0 for a step of srun's, 12.0/1 for its task 1" : "");
+        else if (name.has_step && !steps)
+            err_set(&err, "%s is about whole jobs, not a step of one: scheckpoint %s %.*s",
+                    kind->verb, kind->verb, (int)strcspn(c->args[i], "."), c->args[i]);
+        else
+            continue;
+        return cmd_fail(&wrong, CMD_USAGE, &err);
+    }
     return CMD_DONE;
 }
 
@@ -356,7 +368,7 @@ int ask_run(const struct cmd *c, const struct ask_kind *kind)
     char self[16];
     struct err err = {{0}};
 
-    if (check_names(c, kind->verb) != CMD_DONE)
+    if (check_names(c, kind) != CMD_DONE)
         return CMD_USAGE;
     if (c->nargs == 0 && !job_self()) {
         err_set(&err, "a job id is missing: outside a job there is none to take for granted");

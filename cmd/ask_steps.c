@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool ask_steps_live(const struct ask *k)
@@ -51,7 +52,8 @@ int ask_steps_each(const struct cmd *c, const struct job *job, const struct job_
     while (rc == 0 && (e = readdir(d)))
         if (strncmp(e->d_name, "step-", 5) == 0 && strlen(e->d_name) < 64 &&
             strchr(e->d_name, '.') && is_live(dirfd(d), e->d_name, job, &step) &&
-            (!name->has_step || name->step == step))
+            (!name->has_step || name->step == step) &&
+            (!name->has_taskid || name->taskid == strtoul(strrchr(e->d_name, '.') + 1, NULL, 10)))
             rc = fn(arg, e->d_name, step);
     closedir(d);
     return rc;

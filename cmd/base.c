@@ -215,7 +215,7 @@ int base_find(const char *path, uint32_t job, const char *cluster, struct base_j
 
 int base_open_task(const char *path, const struct base_job *j, struct err *err)
 {
-    return base_open(path, j, BASE_TASK, err);
+    return base_open(path, j, j->task[0] ? j->task : BASE_TASK, err);
 }
 
 int base_open(const char *path, const struct base_job *j, const char *task, struct err *err)

@@ -18,6 +18,10 @@ struct base_job {
     char cluster[64];
     uint32_t job;
     char nonce[17];
+    char task[64];           /* directory of one of its tasks; "": the batch script's */
+    bool is_step;            /* ... which is of a step of srun's */
+    uint32_t step, taskid;   /* step: UINT32_MAX when it is not known */
+    uint32_t epoch;          /* when it last ran */
     struct timespec changed; /* of its directory or its task's, whichever is newer */
 };
 
@@ -37,6 +41,15 @@ int base_scan(const char *path, uint32_t job, const char *cluster, struct base_j
 /* The newest of a job.  errno ESRCH: none. */
 int base_find(const char *path, uint32_t job, const char *cluster, struct base_job *j,
               struct err *err);
+
+#define BASE_LABEL_MAX 48
+/* "12"; of a step's task "12.0/1". */
+void base_label(const struct base_job *j, char label[BASE_LABEL_MAX]);
+
+/* All tasks of a job that have a directory: the batch script, then those of steps by step and number.  *tasks is malloc'ed, the
+ * caller frees it.  Returns the count. */
+int base_tasks(const char *path, const struct base_job *j, struct base_job **tasks,
+               struct err *err);
 
 /* Open a directory in the job's, by its name. */
 int base_open(const char *path, const struct base_job *j, const char *task, struct err *err);

@@ -130,6 +130,13 @@ static void job_names(void **state)
     assert_true(job_parse_name("12", &n));
     assert_int_equal(n.id, 12);
     assert_false(n.is_task);
+    assert_false(job_parse_step("1.0/", &n));
+    assert_false(job_parse_step("1.0/x", &n));
+    assert_false(job_parse_step("1.0.1", &n));
+    assert_true(job_parse_step("12_3.4", &n));
+    assert_true(n.is_task && n.has_step && n.step == 4 && !n.has_taskid);
+    assert_true(job_parse_step("12.4/5", &n));
+    assert_true(n.has_taskid && n.taskid == 5);
     assert_true(job_parse_name("12_0", &n));
     assert_true(n.is_task);
     assert_int_equal(n.task, 0);
@@ -209,6 +216,69 @@ static void the_last_changed_comes_first(void **state)
         drop(dirs[i].name);
 }
 
+static void write_file(const char *name, const char *text)
+{
+    char path[2 * PATH_MAX];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s", top, name);
+    f = fopen(path, "we");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+}
+
+static void remove_file(const char *name)
+{
+    char path[2 * PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/%s", top, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void the_tasks_of_a_job(void **state)
+{
+#define JOB_DIR "test.14.00000000000000aa"
+    static const char *const dirs[] = {
+        JOB_DIR,           JOB_DIR "/step-b-0.1", JOB_DIR "/step-b-0.0", JOB_DIR "/step-a-0.0",
+        JOB_DIR "/batch",  JOB_DIR "/step-c-0.0", JOB_DIR "/steps",      JOB_DIR "/step-x",
+        JOB_DIR "/step-.", JOB_DIR "/step-d-0.x", JOB_DIR "/step-e-0.9"};
+    static const char *const labels[] = {"14", "14.0/0", "14.0/0", "14.1/0", "14.1/1", "14.?/9"};
+    static const char *const tasks[] = {"batch",      "step-c-0.0", "step-a-0.0",
+                                        "step-b-0.0", "step-b-0.1", "step-e-0.9"};
+    struct base_job job, *found = NULL;
+    char label[BASE_LABEL_MAX];
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
+        make(dirs[i]);
+    write_file(JOB_DIR "/step-a-0.0/last", "0 0 n1\n");
+    write_file(JOB_DIR "/step-b-0.0/live", "1 1 n1\n");
+    write_file(JOB_DIR "/step-b-0.1/live", "1 1 n2\n");
+    write_file(JOB_DIR "/step-c-0.0/live", "1 0 n1\n");
+    write_file(JOB_DIR "/step-e-0.9/live", "damaged\n");
+    assert_int_equal(base_find(top, 14, NULL, &job, &err), 0);
+    assert_int_equal(base_tasks(top, &job, &found, &err), 6);
+    for (size_t i = 0; i < 6; i++) {
+        base_label(&found[i], label);
+        assert_string_equal(label, labels[i]);
+        assert_string_equal(found[i].task, tasks[i]);
+        assert_int_equal(found[i].job, 14);
+    }
+    free(found);
+    remove_file(JOB_DIR "/step-a-0.0/last");
+    remove_file(JOB_DIR "/step-b-0.0/live");
+    remove_file(JOB_DIR "/step-b-0.1/live");
+    remove_file(JOB_DIR "/step-c-0.0/live");
+    remove_file(JOB_DIR "/step-e-0.9/live");
+    for (size_t i = sizeof dirs / sizeof dirs[0]; i-- > 0;)
+        drop(dirs[i]);
+    assert_int_equal(base_tasks(top, &job, &found, &err), -1);
+    assert_int_equal(errno, ENOENT);
+}
+
 static void where_the_directory_comes_from(void **state)
 {
     struct cmd c = {.dir = NULL, .conf = "/nonexistent/checkpoint.conf"};
@@ -250,6 +320,7 @@ int main(void)
         cmocka_unit_test(a_missing_directory_is_told_apart),
         cmocka_unit_test(a_directory_of_others_is_refused),
         cmocka_unit_test(the_last_changed_comes_first),
+        cmocka_unit_test(the_tasks_of_a_job),
         cmocka_unit_test(where_the_directory_comes_from),
     };
 

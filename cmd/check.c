@@ -117,10 +117,10 @@ static int run_check(const struct cmd *c)
     struct err err = {""};
 
     if (!target_parse(c->job, &name)) {
-        err_set(&err, "not a job or a generation of one: %s (12, 12.last, 12.0.3)", c->job);
+        err_set(&err, "not a job or a generation of one: %s (" TARGET_FORMS ")", c->job);
         return cmd_fail(c, CMD_USAGE, &err);
     }
-    return target_with(c, "check", name.job, check);
+    return target_with(c, "check", &name, check);
 }
 
 const struct verb verb_check = {

@@ -31,7 +31,9 @@ const struct verb verb_create = {
     .takes = VERB_WAITS,
     .help = "usage: scheckpoint create [--no-wait | --wait=SECONDS] [--json] [-d DIR] [JOBID...]\n"
             "\n"
-            "Checkpoints running batch jobs, which run on; waits for the verdict.\n" ASK_HELP,
+            "Checkpoints running batch jobs, which run on; waits for the verdict. Of a job that\n"
+            "runs srun each task of its steps is checkpointed, and reported; 12.0 asks step 0 of\n"
+            "job 12 only, 12.0/1 its task 1.\n" ASK_HELP,
 };
 
 static int run_vacate(const struct cmd *c)

@@ -171,6 +171,7 @@ static json_t *compare(const struct shown *a, const struct shown *b)
                           "to", b->name, "files_compared", a->looked && b->looked);
     json_t *g = json_object();
 
+    json_object_set_new(o, "task", json_string(a->job.task[0] ? a->job.task : BASE_TASK));
     add_texts(g, "created", a->m.created, b->m.created);
     add_texts(g, "reason", a->m.reason, b->m.reason);
     add_texts(g, "node", a->m.node, b->m.node);
@@ -288,11 +289,13 @@ static unsigned print_files(char sign, json_t *list)
 static int print_text(json_t *o, const struct shown *a, const struct shown *b)
 {
     json_t *p = json_object_get(o, "processes"), *f = json_object_get(o, "files");
+    char name[BASE_LABEL_MAX];
     unsigned n = 0;
 
     if (!o)
         return -1;
-    printf("job %u, %s to %s\n", a->m.job, a->name, b->name);
+    base_label(&a->job, name);
+    printf("job %s, %s to %s\n", name, a->name, b->name);
     print_changes(json_object_get(o, "generation"), "  ", "\n  ", &n);
     if (n)
         putchar('\n');
@@ -348,7 +351,9 @@ static bool parse_second(const char *text, const struct target_name *first, stru
     if (target_parse_generation(text, to))
         return true;
     if (!target_parse(text, &again) || again.which == TARGET_ANY ||
-        strcmp(again.job, first->job) != 0)
+        strcmp(again.job, first->job) != 0 || again.has_step != first->has_step ||
+        again.step != first->step || again.has_task != first->has_task ||
+        again.taskid != first->taskid)
         return false;
     *to = again;
     return true;
@@ -366,10 +371,11 @@ static int run_diff(const struct cmd *c)
         return cmd_fail(c, CMD_REFUSED, &err);
     if (!target_parse(c->job, &from) || from.which == TARGET_ANY ||
         (c->nargs > 1 && !parse_second(c->args[1], &from, &to))) {
-        err_set(&err, "two generations of a job are wanted, such as 12.0.1 0.2");
+        err_set(&err, "two generations of a job are wanted, such as 12.0.1 0.2, or of a "
+                      "step's task 12.0/1.0.1 0.2");
         return cmd_fail(c, CMD_USAGE, &err);
     }
-    if (target_open(c, from.job, &t, &err) == 0 && target_find(&t, &from, &x, &err) == 0 &&
+    if (target_open(c, &from, &t, &err) == 0 && target_find(&t, &from, &x, &err) == 0 &&
         target_find(&t, &to, &y, &err) == 0)
         status = run(c, &t, x, y, &err);
     target_close(&t);
@@ -387,5 +393,6 @@ const struct verb verb_diff = {
     .help = "usage: scheckpoint diff [--json] [-d DIR] JOBID.GENERATION [GENERATION]\n"
             "\n"
             "Shows what changed from one checkpoint of a job to another (default: the last):\n"
-            "processes, saved memory, open files, the node.\n",
+            "processes, saved memory, open files, the node. Of task 1 of step 0 of srun's:\n"
+            "12.0/1.0.3 0.4\n",
 };

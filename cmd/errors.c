@@ -2,7 +2,7 @@
 #include "cmd/base.h"
 #include "cmd/cmd.h"
 #include "cmd/generation.h"
-#include "cmd/job.h"
+#include "cmd/target.h"
 #include "cmd/text.h"
 #include "cmd/verb.h"
 #include "common/event.h"
@@ -77,18 +77,19 @@ static void print_event(const struct event *e)
            e->generation, text);
 }
 
-static int print_text(const struct base_job *j, const struct history *h,
-                      const struct generation *good)
+static void print_text(const struct base_job *j, const struct history *h,
+                       const struct generation *good)
 {
-    char when[32];
+    char when[32], job[BASE_LABEL_MAX];
 
+    base_label(j, job);
     if (h->failures == 0)
-        printf("job %u: no error\n", j->job);
+        printf("job %s: no error\n", job);
     else if (h->current == 0)
-        printf("job %u: no error since; earlier, newest first:\n", j->job);
+        printf("job %s: no error since; earlier, newest first:\n", job);
     else
-        printf("job %u: failed %u time%s since the last success; newest first:\n", j->job,
-               h->current, h->current == 1 ? "" : "s");
+        printf("job %s: failed %u time%s since the last success; newest first:\n", job, h->current,
+               h->current == 1 ? "" : "s");
     for (unsigned i = 0; i < shown(h); i++)
         print_event(failure(h, i));
     if (h->failures > SHOWN)
@@ -102,11 +103,10 @@ static int print_text(const struct base_job *j, const struct history *h,
     } else {
         printf("last good generation: none\n");
     }
-    return 0;
 }
 
-static int print_json(const struct base_job *j, const struct history *h,
-                      const struct generation *good)
+static json_t *task_json(const struct base_job *j, const struct history *h,
+                         const struct generation *good)
 {
     json_t *list = json_array(), *o;
     char name[40];
@@ -119,9 +119,9 @@ static int print_json(const struct base_job *j, const struct history *h,
                                         e->event, "node", e->node, "generation", e->generation,
                                         "text", e->text, "epoch", (json_int_t)e->epoch));
     }
-    o = json_pack("{s:I, s:s, s:s, s:I, s:o}", "job", (json_int_t)j->job, "cluster", j->cluster,
-                  "nonce", j->nonce, "failures_since_success", (json_int_t)h->current, "failures",
-                  list);
+    o = json_pack("{s:I, s:s, s:s, s:s, s:I, s:o}", "job", (json_int_t)j->job, "task", j->task,
+                  "cluster", j->cluster, "nonce", j->nonce, "failures_since_success",
+                  (json_int_t)h->current, "failures", list);
     if (good) {
         gendir_format_name(good->id, false, name);
         json_object_set_new(o, "last_good",
@@ -130,39 +130,71 @@ static int print_json(const struct base_job *j, const struct history *h,
     } else {
         json_object_set_new(o, "last_good", json_null());
     }
+    return o;
+}
+
+/* One task; with --json into the list. */
+static int tell_task(const struct cmd *c, const char *path, const struct base_job *j, json_t *list,
+                     struct err *err)
+{
+    struct history *h = calloc(1, sizeof *h);
+    int taskfd = base_open_task(path, j, err), rc = -1;
+    struct generation good;
+    bool found;
+
+    if (!h) {
+        err_sys(err, "no memory");
+    } else if (taskfd >= 0 && event_each(taskfd, note, h, err) == 0) {
+        found = last_good(taskfd, j, &good);
+        if (c->json)
+            json_array_append_new(list, task_json(j, h, found ? &good : NULL));
+        else
+            print_text(j, h, found ? &good : NULL);
+        rc = 0;
+    }
+    io_close(&taskfd);
+    free(h);
+    return rc;
+}
+
+/* The first one's, with the others' as its "steps". */
+static int print_list(json_t *list)
+{
+    json_t *o = json_incref(json_array_get(list, 0));
+
+    json_array_remove(list, 0);
+    if (json_array_size(list) > 0)
+        json_object_set(o, "steps", list);
     return cmd_print_json(o);
 }
 
 static int run_error(const struct cmd *c)
 {
-    struct history *h = calloc(1, sizeof *h);
-    struct generation good;
+    struct base_job *tasks = NULL;
+    struct target_name name;
+    json_t *list = json_array();
     char path[PATH_MAX];
-    struct base_job j;
     struct err err = {{0}};
-    uint32_t id;
-    bool found;
-    int taskfd = -1, status = CMD_FAILED;
+    int n = -1, rc = -1, status = CMD_FAILED;
 
-    if (!h)
-        err_sys(&err, "no memory");
-    else if (cmd_is_root(c, "error", &err))
+    if (cmd_is_root(c, "error", &err)) {
         status = CMD_REFUSED;
-    else if (job_resolve(c->job, &id, &err) < 0)
-        status = errno == EINVAL ? CMD_USAGE : CMD_FAILED;
-    else if (base_path(c, path, &err) == 0 && base_find(path, id, NULL, &j, &err) == 0)
-        taskfd = base_open_task(path, &j, &err);
-    if (taskfd < 0 || event_each(taskfd, note, h, &err) < 0) {
-        cmd_fail(c, status, &err);
-        goto out;
+    } else if (!target_parse(c->job, &name) || name.which != TARGET_ANY) {
+        err_set(&err, "not a job, a step or a task of one: %s (12, 12_3, 12.0, 12.0/1)", c->job);
+        status = CMD_USAGE;
+    } else {
+        n = target_tasks(c, &name, path, &tasks, &err);
+        rc = n < 0 ? -1 : 0;
     }
-    found = last_good(taskfd, &j, &good);
-    if ((c->json ? print_json : print_text)(&j, h, found ? &good : NULL) == 0)
-        status = CMD_DONE;
-out:
-    io_close(&taskfd);
-    free(h);
-    return status;
+    for (int i = 0; i < n && rc == 0; i++)
+        rc = tell_task(c, path, &tasks[i], list, &err);
+    if (rc == 0 && c->json)
+        rc = print_list(list);
+    else if (rc < 0)
+        cmd_fail(c, status, &err);
+    free(tasks);
+    json_decref(list);
+    return rc == 0 ? CMD_DONE : status;
 }
 
 const struct verb verb_error = {
@@ -173,8 +205,9 @@ const struct verb verb_error = {
     .min_args = 1,
     .max_args = 1,
     .takes = 0,
-    .help = "usage: scheckpoint error [--json] [-d DIR] JOBID\n"
+    .help = "usage: scheckpoint error [--json] [-d DIR] JOBID[.STEP[/TASK]]\n"
             "\n"
             "Tells the last failures of a job's checkpoints and restores, and its last good\n"
-            "generation.\n",
+            "generation; of a job with steps of srun's those of each of their tasks, or of one\n"
+            "step (12.0), or of one task (12.0/1).\n",
 };

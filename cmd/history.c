@@ -119,7 +119,14 @@ static int tell(const struct cmd *c, const struct target *t, struct err *err)
 
 static int run_history(const struct cmd *c)
 {
-    return target_with(c, "history", c->job, tell);
+    struct target_name name;
+    struct err err = {""};
+
+    if (!target_parse(c->job, &name) || name.which != TARGET_ANY) {
+        err_set(&err, "not a job or a task of one: %s (12, 12_3, 12.0/1)", c->job);
+        return cmd_fail(c, CMD_USAGE, &err);
+    }
+    return target_with(c, "history", &name, tell);
 }
 
 const struct verb verb_history = {

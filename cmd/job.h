@@ -20,6 +20,8 @@ struct job_name {
     uint32_t task; /* 3 */
     bool has_step; /* "12.0": job_parse_step only */
     uint32_t step;
+    bool has_taskid; /* "12.0/1" */
+    uint32_t taskid;
 };
 
 enum job_phase { JOB_PHASE_PENDING, JOB_PHASE_RUNNING, JOB_PHASE_SUSPENDED, JOB_PHASE_OVER };
@@ -39,7 +41,7 @@ struct job {
 /* "12" or "12_3", decimal, from 1; false otherwise. */
 bool job_parse_name(const char *text, struct job_name *name);
 
-/* The same, or with a step of srun's: "12.0", "12_3.0". */
+/* The same, or with a step of srun's: "12.0", "12_3.0", and a task of it: "12.0/1". */
 bool job_parse_step(const char *text, struct job_name *name);
 
 /* The own id of the job that the text names; asks Slurm only about "12_3".  errno as for job_load;

@@ -51,7 +51,7 @@ uint32_t job_self(void)
 
 bool job_parse_name(const char *text, struct job_name *name)
 {
-    struct job_name n = {0, false, 0, false, 0};
+    struct job_name n = {0};
     char *end;
 
     if (!text || !parse_number(text, &end, &n.id) || n.id == 0)
@@ -71,11 +71,19 @@ bool job_parse_step(const char *text, struct job_name *name)
 {
     const char *dot = text ? strchr(text, '.') : NULL;
     char job[64], *end;
-    uint32_t step;
+    uint32_t step, taskid = 0;
+    bool has_taskid = false;
 
     if (!dot)
         return job_parse_name(text, name);
-    if ((size_t)(dot - text) >= sizeof job || !parse_number(dot + 1, &end, &step) || *end)
+    if ((size_t)(dot - text) >= sizeof job || !parse_number(dot + 1, &end, &step))
+        return false;
+    if (*end == '/') {
+        has_taskid = true;
+        if (!parse_number(end + 1, &end, &taskid))
+            return false;
+    }
+    if (*end)
         return false;
     memcpy(job, text, (size_t)(dot - text));
     job[dot - text] = '\0';
@@ -83,5 +91,7 @@ bool job_parse_step(const char *text, struct job_name *name)
         return false;
     name->has_step = true;
     name->step = step;
+    name->has_taskid = has_taskid;
+    name->taskid = taskid;
     return true;
 }

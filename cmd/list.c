@@ -3,6 +3,7 @@
 #include "cmd/generation.h"
 #include "cmd/history.h"
 #include "cmd/job.h"
+#include "cmd/target.h"
 #include "cmd/text.h"
 #include "cmd/verb.h"
 #include "common/gendir.h"
@@ -18,7 +19,7 @@ struct rows {
     size_t n, room;
 };
 
-static int add_job(const char *path, const struct base_job *j, struct rows *rows, struct err *err)
+static int add_task(const char *path, const struct base_job *j, struct rows *rows, struct err *err)
 {
     struct gendir_id *ids = NULL;
     int taskfd = base_open_task(path, j, err), n, rc = 0;
@@ -45,6 +46,17 @@ static int add_job(const char *path, const struct base_job *j, struct rows *rows
     return n < 0 ? -1 : rc;
 }
 
+static int add_job(const char *path, const struct base_job *j, struct rows *rows, struct err *err)
+{
+    struct base_job *tasks = NULL;
+    int n = base_tasks(path, j, &tasks, err), rc = n < 0 && errno != ENOENT ? -1 : 0;
+
+    for (int i = 0; i < n && rc == 0; i++)
+        rc = add_task(path, &tasks[i], rows, err);
+    free(tasks);
+    return rc;
+}
+
 static int newest_first(const void *a, const void *b)
 {
     const struct generation *x = a, *y = b;
@@ -63,6 +75,12 @@ static json_t *row_object(const struct generation *r)
                   r->job.cluster, "nonce", r->job.nonce, "generation", name, "damaged", r->damaged);
     if (!o)
         return NULL;
+    json_object_set_new(o, "task", json_string(r->job.task));
+    if (r->job.is_step) {
+        if (r->job.step != UINT32_MAX)
+            json_object_set_new(o, "step", json_integer((json_int_t)r->job.step));
+        json_object_set_new(o, "task_id", json_integer((json_int_t)r->job.taskid));
+    }
     json_object_set_new(o, "created", json_string(r->created));
     if (r->damaged) {
         json_object_set_new(o, "text", json_string(r->why));
@@ -190,11 +208,11 @@ static int add_cells(struct text_table *t, const char *const *cells, size_t n)
 
 static int add_row(struct text_table *t, const struct generation *r)
 {
-    char job[16], gen[40], when[32], pause[16], stored[16], raw[16], procs[24];
+    char job[BASE_LABEL_MAX], gen[40], when[32], pause[16], stored[16], raw[16], procs[24];
     const char *const good[] = {job, gen, when, r->reason, r->node, pause, stored, raw, procs};
     const char *const bad[] = {job, gen, when, "damaged", "-", "-", "-", "-", "-"};
 
-    snprintf(job, sizeof job, "%u", r->job.job);
+    base_label(&r->job, job);
     gendir_format_name(r->id, false, gen);
     text_local_time(r->created, when);
     text_microseconds(r->pause_us, pause);
@@ -221,31 +239,40 @@ static int print_table(const struct rows *rows)
         rc = print_sums(rows);
     for (size_t i = 0; i < rows->n && rc == 0; i++) {
         const struct generation *r = &rows->row[i];
-        char name[40];
+        char name[40], job[BASE_LABEL_MAX];
 
         gendir_format_name(r->id, false, name);
+        base_label(&r->job, job);
         if (r->damaged)
-            fprintf(stderr, "scheckpoint: job %u: %s is damaged: %s\n", r->job.job, name, r->why);
+            fprintf(stderr, "scheckpoint: job %s: %s is damaged: %s\n", job, name, r->why);
     }
     return rc;
 }
 
-/* The jobs to show: all, or the newest of one id. */
+/* The jobs to show: all, or the newest of one id, or tasks of steps in it. */
 static int choose(const struct cmd *c, const char *path, struct base_job **jobs, struct err *err)
 {
+    char same[PATH_MAX];
+    struct target_name name;
     uint32_t id = 0;
     int n;
 
-    if (c->job && job_resolve(c->job, &id, err) < 0)
-        return -1;
-    if (!id) {
+    if (!c->job) {
         n = base_scan(path, 0, NULL, jobs, err);
         return n < 0 && errno == ENOENT ? 0 : n;
     }
+    if (!target_parse(c->job, &name) || name.which != TARGET_ANY) {
+        errno = EINVAL;
+        return err_set(err, "not a job, a step or a task of one: %s (12, 12_3, 12.0, 12.0/1)",
+                       c->job);
+    }
+    if (name.has_step)
+        return target_tasks(c, &name, same, jobs, err);
     *jobs = malloc(sizeof **jobs);
     if (!*jobs)
         return err_sys(err, "no memory");
-    return base_find(path, id, NULL, *jobs, err) < 0 ? -1 : 1;
+    return job_resolve(name.job, &id, err) < 0 || base_find(path, id, NULL, *jobs, err) < 0 ? -1
+                                                                                            : 1;
 }
 
 /* Of one job its runs, too. */
@@ -298,8 +325,9 @@ static int run_list(const struct cmd *c)
     for (int i = 0; i < n; i++) {
         struct err one = {{0}};
 
-        if (add_job(path, &jobs[i], &rows, &one) < 0 ||
-            (c->job && load_history(path, &jobs[i], &h, &one) < 0 && errno != ENOENT)) {
+        if ((jobs[i].is_step ? add_task : add_job)(path, &jobs[i], &rows, &one) < 0 ||
+            (c->job && !jobs[i].is_step && load_history(path, &jobs[i], &h, &one) < 0 &&
+             errno != ENOENT)) {
             err_prefix(&one, "job %u", jobs[i].job);
             err_clean(one.text);
             fprintf(stderr, "scheckpoint: %s\n", one.text);
@@ -331,7 +359,8 @@ const struct verb verb_list = {
     .max_args = 1,
     .takes = 0,
     .help =
-        "usage: scheckpoint list [--json] [-d DIR] [JOBID]\n"
+        "usage: scheckpoint list [--json] [-d DIR] [JOBID[.STEP[/TASK]]]\n"
         "\n"
-        "Lists your checkpoints, newest first; of one job also its runs (scheckpoint history).\n",
+        "Lists your checkpoints, newest first; of one job also its runs (scheckpoint history).\n"
+        "Those of tasks of srun's are shown as 12.0/1: task 1 of step 0 of job 12.\n",
 };

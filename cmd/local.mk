@@ -4,7 +4,7 @@ scheckpoint_SOURCES = \
 	cmd/errors.c cmd/generation.c cmd/generation.h cmd/job.c cmd/job.h cmd/job_name.c cmd/list.c \
 	cmd/look.c cmd/look.h cmd/look_files.c cmd/look_impl.h cmd/look_memory.c \
 	cmd/progress.c cmd/progress.h cmd/prune.c cmd/prune_plan.c cmd/prune_plan.h cmd/prune_say.c cmd/prune_say.h \
-	cmd/show.c cmd/show_json.c cmd/show.h cmd/show_place.c cmd/show_place.h cmd/target.c cmd/target.h cmd/target_with.c cmd/text.c cmd/text.h \
+	cmd/show.c cmd/show_json.c cmd/show.h cmd/show_place.c cmd/show_place.h cmd/target.c cmd/target.h cmd/target_with.c cmd/tasks.c cmd/text.c cmd/text.h \
 	cmd/verify.c cmd/verify_pages.c cmd/verify_pages.h
 scheckpoint_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 scheckpoint_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
@@ -22,7 +22,7 @@ if HAVE_CMOCKA
 check_PROGRAMS += \
 	cmd/base_test cmd/generation_test cmd/look_test cmd/prune_plan_test cmd/target_test cmd/text_test \
 	cmd/verify_pages_test
-cmd_base_test_SOURCES = cmd/base_test.c cmd/base.c cmd/job_name.c
+cmd_base_test_SOURCES = cmd/base_test.c cmd/base.c cmd/tasks.c cmd/job_name.c spank/steps_task.c
 cmd_base_test_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 cmd_base_test_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 cmd_base_test_LDADD = libimage.la libcommon.la $(CMOCKA_LIBS)
@@ -39,7 +39,7 @@ cmd_look_test_LDADD = librestore.la libread.la libimage.la libcommon.la $(CMOCKA
 cmd_prune_plan_test_SOURCES = cmd/prune_plan_test.c cmd/prune_plan.c
 cmd_prune_plan_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 cmd_prune_plan_test_LDADD = libimage.la libcommon.la $(CMOCKA_LIBS)
-cmd_target_test_SOURCES = cmd/target_test.c cmd/target.c cmd/base.c cmd/job.c cmd/job_name.c cmd/text.c
+cmd_target_test_SOURCES = cmd/target_test.c cmd/target.c cmd/base.c cmd/tasks.c spank/steps_task.c cmd/job.c cmd/job_name.c cmd/text.c
 cmd_target_test_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 cmd_target_test_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 cmd_target_test_LDADD = libimage.la libcommon.la $(SLURM_LIBS) $(CMOCKA_LIBS)

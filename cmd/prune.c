@@ -195,16 +195,17 @@ static int remove_items(struct run *r, struct job_items *j, struct prune_done *d
 
 /* Nothing is left of a job that has ended, and nothing was to be kept: script, log and the rest go,
  * too. */
-static int remove_job(struct run *r, const struct base_job *j, struct prune_done *done,
-                      struct err *err)
+static bool goes(const struct run *r, const struct base_job *j, const struct prune_done *done)
+{
+    return done->ended && r->rules.keep == 0 && done->removed == done->generations &&
+           j->changed.tv_sec < r->rules.before;
+}
+
+static int remove_job(struct run *r, const struct base_job *j, struct err *err)
 {
     struct facts *f;
     int rc = 0;
 
-    if (!done->ended || r->rules.keep > 0 || done->removed < done->generations ||
-        j->changed.tv_sec >= r->rules.before)
-        return 0;
-    done->whole = true;
     if (r->c->dry_run)
         return 0;
     f = target_facts(r->c, r->path, j, err);
@@ -226,19 +227,17 @@ static int64_t last_sign(int taskfd, const struct base_job *job)
     return t;
 }
 
-static int prune_job(struct run *r, const struct base_job *job, struct err *err)
+/* Each task has its own newest good one.  *whole: everything that the job has may go, as far as this task is
+ * concerned. */
+static int prune_task(struct run *r, const struct base_job *task, bool *whole, struct err *err)
 {
-    struct job_items j = {.job = job, .taskfd = base_open_task(r->path, job, err)};
+    struct job_items j = {.job = task, .taskfd = base_open_task(r->path, task, err)};
     struct prune_rules rules = r->rules;
-    struct prune_done done = {.job = job, .ended = has_ended(r, job), .known = is_known(r, job)};
+    struct prune_done done = {.job = task, .ended = has_ended(r, task), .known = is_known(r, task)};
     int rc;
 
     if (j.taskfd < 0)
         return errno == ENOENT ? 0 : -1; /* it has just started, or is being removed */
-    if (r->c->expired && (!done.ended || last_sign(j.taskfd, job) >= r->expiry)) {
-        io_close(&j.taskfd);
-        return 0;
-    }
     rules.ended = done.ended;
     rc = collect(&j, err);
     if (rc == 0 && prune_plan(&rules, j.items, j.n) > 0 && !done.ended) {
@@ -254,12 +253,46 @@ static int prune_job(struct run *r, const struct base_job *job, struct err *err)
     else
         for (size_t i = 0; i < j.n; i++)
             j.items[i].remove = false;
-    if (rc == 0)
-        rc = remove_job(r, job, &done, err);
-    if (prune_say_job(r->say, &done, j.items, j.n) < 0 && rc == 0)
+    done.whole = rc == 0 && goes(r, task, &done);
+    *whole = *whole && done.whole;
+    /* Of a step's task that has no checkpoint there is nothing to tell. */
+    if ((j.n > 0 || !task->is_step) && prune_say_job(r->say, &done, j.items, j.n) < 0 && rc == 0)
         rc = err_sys(err, "no memory");
     io_close(&j.taskfd);
     free(j.items);
+    return rc;
+}
+
+static int64_t last_sign_of(const struct run *r, const struct base_job *tasks, int n)
+{
+    int64_t last = 0;
+
+    for (int i = 0; i < n; i++) {
+        int fd = base_open_task(r->path, &tasks[i], NULL);
+        int64_t t = fd < 0 ? 0 : last_sign(fd, &tasks[i]);
+
+        io_close(&fd);
+        if (t > last)
+            last = t;
+    }
+    return last;
+}
+
+static int prune_job(struct run *r, const struct base_job *job, struct err *err)
+{
+    struct base_job *tasks = NULL;
+    int n = base_tasks(r->path, job, &tasks, err), rc = 0;
+    bool whole = n > 0;
+
+    if (n < 0)
+        return errno == ENOENT ? 0 : -1;
+    if (!r->c->expired || (has_ended(r, job) && last_sign_of(r, tasks, n) < r->expiry)) {
+        for (int i = 0; i < n && rc == 0; i++)
+            rc = prune_task(r, &tasks[i], &whole, err);
+        if (rc == 0 && whole)
+            rc = remove_job(r, job, err);
+    }
+    free(tasks);
     return rc;
 }
 
@@ -408,9 +441,9 @@ const struct verb verb_prune = {
             "Removes checkpoints and says how much they take and took. The last good one of a\n"
             "job that has not ended always stays.\n"
             "\n"
-            "  --keep N           leave the N newest good ones of each job (default 1, with\n"
-            "                     --older-than 0). Of a job that has ended\n"
-            "                     and has none left all files go\n"
+            "  --keep N           leave the N newest good ones of each job, and of each task of\n"
+            "                     srun's in it (default 1, with --older-than 0). Of a job that\n"
+            "                     has ended and has none left all files go\n"
             "  --older-than TIME  remove only what is older: 14d, 36h, or a time as sbatch\n"
             "                     --time has it\n"
             "  --expired[=DAYS]   all of jobs that have ended and to which nothing has happened\n"

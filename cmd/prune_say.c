@@ -55,17 +55,17 @@ static int add_json(struct prune_say *s, const struct prune_done *d, const struc
         json_array_append_new(items[i].remove ? removed : kept, json_string(name));
     }
     return json_array_append_new(
-        s->list,
-        json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:b}", "job", (json_int_t)d->job->job,
-                  "cluster", d->job->cluster, "nonce", d->job->nonce, "state", state(d), "bytes",
-                  (json_int_t)d->bytes, "freed_bytes", (json_int_t)d->freed, "removed", removed,
-                  "kept", kept, "all_removed", d->whole));
+        s->list, json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:b}", "job",
+                           (json_int_t)d->job->job, "task", d->job->task, "cluster",
+                           d->job->cluster, "nonce", d->job->nonce, "state", state(d), "bytes",
+                           (json_int_t)d->bytes, "freed_bytes", (json_int_t)d->freed, "removed",
+                           removed, "kept", kept, "all_removed", d->whole));
 }
 
 int prune_say_job(struct prune_say *s, const struct prune_done *d, const struct prune_item *items,
                   size_t n)
 {
-    char job[16], gens[24], bytes[16], removed[24], freed[16], left[16];
+    char job[BASE_LABEL_MAX], gens[24], bytes[16], removed[24], freed[16], left[16];
     const char *const cells[COLUMNS] = {job, state(d), gens, bytes, removed, freed, left};
     int rc = 0;
 
@@ -74,7 +74,7 @@ int prune_say_job(struct prune_say *s, const struct prune_done *d, const struct 
     s->freed += d->freed;
     if (s->c->json)
         return add_json(s, d, items, n);
-    snprintf(job, sizeof job, "%u", d->job->job);
+    base_label(d->job, job);
     snprintf(gens, sizeof gens, "%zu", d->generations);
     text_bytes(d->bytes, bytes);
     snprintf(removed, sizeof removed, d->whole ? "all" : "%zu", d->removed);

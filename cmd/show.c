@@ -175,7 +175,7 @@ static void print_links(const struct manifest *m)
 static void print_head(const struct shown *s)
 {
     const struct manifest *m = &s->m;
-    char when[32], pause[16], freeze[16], total[16], raw[16], stored[16];
+    char when[32], pause[16], freeze[16], total[16], raw[16], stored[16], name[BASE_LABEL_MAX];
 
     text_local_time(m->created, when);
     text_microseconds(m->pause_us, pause);
@@ -183,7 +183,10 @@ static void print_head(const struct shown *s)
     text_microseconds((uint64_t)m->total_ms * 1000, total);
     text_bytes(m->raw_bytes, raw);
     text_bytes(m->stored_bytes, stored);
-    printf("job %u, %s\n", m->job, s->name);
+    base_label(&s->job, name);
+    printf("job %s, %s\n", name, s->name);
+    if (s->job.is_step)
+        printf("  task      %s\n", s->job.task);
     printf("  when      %s\n  why       %s\n", when, m->reason);
     printf("  where     %s: %s, Linux %s\n", m->node, m->machine, m->kernel);
     printf("  isolation %s\n  criu      %s\n", m->isolation, m->criu);
@@ -354,31 +357,83 @@ static int print_text(const struct shown *s)
     return print_files(s) < 0 ? -1 : print_kept(s);
 }
 
-static int run_show(const struct cmd *c)
+/* Its checkpoints of which one is meant; with several tasks what has none is left out.  1: shown, 0: it has none, -1. */
+static int show_task(const struct cmd *c, const char *path, const struct base_job *task,
+                     const struct target_name *name, json_t *list, bool *good, struct err *err)
 {
-    struct target_name name;
     struct target t = {.taskfd = -1};
     struct gendir_id id;
     struct shown s;
+    int rc = -1;
+
+    if (target_open_task(path, task, &t, err) < 0)
+        return errno == ENOENT ? 0 : -1; /* it is being removed */
+    if (target_find(&t, name, &id, err) < 0) {
+        rc = errno == ENOENT ? 0 : -1;
+    } else if (shown_load(c, &t, id, &s, err) == 0) {
+        *good = *good && s.sealed && s.looked;
+        rc = c->json ? json_array_append_new(list, shown_json(&s)) : print_text(&s);
+        rc = rc < 0 ? err_sys(err, "no memory") : 1;
+        shown_free(&s);
+    }
+    target_close(&t);
+    return rc;
+}
+
+/* One object, or all of them in one. */
+static int print_list(json_t *list, const char *job)
+{
+    json_t *o = json_array_size(list) == 1
+                    ? json_incref(json_array_get(list, 0))
+                    : json_pack("{s:s, s:O}", "argument", job, "tasks", list);
+
+    return cmd_print_json(o);
+}
+
+static int show_tasks(const struct cmd *c, const char *path, const struct base_job *tasks, int n,
+                      const struct target_name *name, bool *good, struct err *err)
+{
+    json_t *list = json_array();
+    int shown = 0, rc = 0;
+
+    for (int i = 0; i < n && rc >= 0; i++) {
+        /* A name that fits all of them is of the batch script's; without a script there is only one to mean. */
+        if (i > 0 && !name->has_step && name->which == TARGET_EXACT)
+            break;
+        if (shown > 0 && !c->json)
+            putchar('\n');
+        rc = show_task(c, path, &tasks[i], name, list, good, err);
+        shown += rc > 0;
+    }
+    if (rc >= 0 && shown > 0 && c->json)
+        rc = print_list(list, c->job);
+    json_decref(list);
+    if (rc >= 0 && shown == 0)
+        return -1; /* the last one's text */
+    return rc < 0 ? -1 : 0;
+}
+
+static int run_show(const struct cmd *c)
+{
+    struct base_job *tasks = NULL;
+    struct target_name name;
+    char path[PATH_MAX];
     struct err err = {""};
-    int status = CMD_FAILED;
+    bool good = true;
+    int n, rc;
 
     if (cmd_is_root(c, "show", &err))
         return cmd_fail(c, CMD_REFUSED, &err);
     if (!target_parse(c->job, &name)) {
-        err_set(&err, "not a job or a generation of one: %s (12, 12.last, 12.0.3)", c->job);
+        err_set(&err, "not a job or a generation of one: %s (" TARGET_FORMS ")", c->job);
         return cmd_fail(c, CMD_USAGE, &err);
     }
-    if (target_open(c, name.job, &t, &err) < 0 || target_find(&t, &name, &id, &err) < 0 ||
-        shown_load(c, &t, id, &s, &err) < 0) {
-        target_close(&t);
+    n = target_tasks(c, &name, path, &tasks, &err);
+    rc = n < 0 ? -1 : show_tasks(c, path, tasks, n, &name, &good, &err);
+    free(tasks);
+    if (rc < 0)
         return cmd_fail(c, CMD_FAILED, &err);
-    }
-    if ((c->json ? cmd_print_json(shown_json(&s)) : print_text(&s)) == 0 && s.sealed && s.looked)
-        status = CMD_DONE;
-    shown_free(&s);
-    target_close(&t);
-    return status;
+    return good ? CMD_DONE : CMD_FAILED;
 }
 
 const struct verb verb_show = {
@@ -389,10 +444,11 @@ const struct verb verb_show = {
     .min_args = 1,
     .max_args = 1,
     .takes = 0,
-    .help = "usage: scheckpoint show [--json] [-d DIR] JOBID[.GENERATION]\n"
+    .help = "usage: scheckpoint show [--json] [-d DIR] JOBID[.STEP[/TASK]][.GENERATION]\n"
             "\n"
             "Shows what is in a checkpoint: when and why it was made, sizes, its seal, the\n"
             "processes with their command lines, open files and sockets. GENERATION is a name\n"
             "from scheckpoint list, or short, as 0.3 for gen-0000-000003, or last (the\n"
-            "default).\n",
+            "default). Of a job with steps of srun's the last of each task is shown, or of those\n"
+            "of one step (12.0), or of one task (12.0/1, 12.0/1.0.3).\n",
 };

@@ -145,6 +145,9 @@ json_t *shown_json(const struct shown *s)
         json_decref(processes);
         return NULL;
     }
+    json_object_set_new(o, "task", json_string(m->task));
+    if (s->job.is_step && s->job.step != UINT32_MAX)
+        json_object_set_new(o, "step", json_integer((json_int_t)s->job.step));
     json_object_set_new(o, "seal", json_pack("{s:b, s:s}", "good", s->sealed, "text", s->why_not));
     json_object_set_new(o, "images", json_pack("{s:b, s:s}", "good", s->looked, "text", s->damage));
     json_object_update_new(o, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "snapshot",

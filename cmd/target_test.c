@@ -14,8 +14,12 @@ static void what_is_no_generation(void **state)
 {
     static const char *const bad[] = {"",           ".",
                                       "12.",        "12.x",
-                                      "12.0",       "12.0.0",
-                                      "12.0.1.2",   "12.0.1x",
+                                      "12.0/",      "12.0.0",
+                                      "12./1",      "12.0.1x",
+                                      "12.0/1.",    "12.0/1.x",
+                                      "12.0/1/2",   "12.0/1.0.0",
+                                      "12.0/x",     "12.4294967295/0",
+                                      "12/0",       "12.0/-1",
                                       "12.-1.2",    "12. 0.1",
                                       "12.10000.1", "12.0.4294967296",
                                       "12.gen-1-1", "12.gen-0000-000001.partial",
@@ -49,6 +53,21 @@ static void the_forms_of_a_generation(void **state)
     assert_true(target_parse("12.0.3", &n));
     assert_int_equal(n.id.epoch, 0);
     assert_int_equal(n.id.sequence, 3);
+    assert_false(n.has_step);
+    assert_true(target_parse("12.0", &n));
+    assert_true(n.has_step && n.step == 0 && !n.has_task);
+    assert_int_equal(n.which, TARGET_ANY);
+    assert_true(target_parse("12_3.7/15", &n));
+    assert_string_equal(n.job, "12_3");
+    assert_true(n.has_step && n.step == 7 && n.has_task && n.taskid == 15);
+    assert_int_equal(n.which, TARGET_ANY);
+    assert_true(target_parse("12.0/1.0.3", &n));
+    assert_true(n.has_task && n.taskid == 1);
+    assert_int_equal(n.which, TARGET_EXACT);
+    assert_int_equal(n.id.sequence, 3);
+    assert_true(target_parse("12.5.last", &n));
+    assert_true(n.has_step && n.step == 5 && !n.has_task);
+    assert_int_equal(n.which, TARGET_LAST);
     assert_true(target_parse_generation("9999.4294967295", &n));
     assert_true(n.id.sequence == UINT32_MAX);
 }

@@ -24,8 +24,8 @@ struct run {
     struct progress progress;
     uint64_t total, before; /* bytes of all; of the generations that are done */
     uint64_t read;
-    char name[40]; /* the one at hand */
-    uint32_t job;
+    char name[40];            /* the one at hand */
+    char job[BASE_LABEL_MAX]; /* and its task */
     unsigned good, bad;
     int failed; /* jobs that could not be looked at */
     json_t *list;
@@ -53,7 +53,7 @@ static void tick(uint64_t done, void *arg)
     memset(bar, '.', BAR);
     memset(bar, '#', filled);
     bar[BAR] = '\0';
-    snprintf(line, sizeof line, "[%s] %3u %%, job %u, %s, %.0f MiB/s", bar,
+    snprintf(line, sizeof line, "[%s] %3u %%, job %s, %s, %.0f MiB/s", bar,
              (unsigned)(at >= total ? 100 : (double)at / (double)total * 100), r->job, r->name,
              ms > 0 ? (double)at / 1048.576 / (double)ms : 0.0);
     progress_show(&r->progress, line);
@@ -67,19 +67,20 @@ static void tell(struct run *r, const struct base_job *j, bool good, uint64_t by
 
     err_clean(clean.text);
     if (r->c->json) {
-        json_array_append_new(r->list,
-                              json_pack("{s:I, s:s, s:s, s:s, s:b, s:s, s:I}", "job",
-                                        (json_int_t)j->job, "cluster", j->cluster, "nonce",
-                                        j->nonce, "generation", r->name, "good", good, "text",
-                                        good ? "" : clean.text, "bytes", (json_int_t)bytes));
+        json_array_append_new(
+            r->list,
+            json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:I}", "job", (json_int_t)j->job,
+                      "task", j->task[0] ? j->task : BASE_TASK, "label", r->job, "cluster",
+                      j->cluster, "nonce", j->nonce, "generation", r->name, "good", good, "text",
+                      good ? "" : clean.text, "bytes", (json_int_t)bytes));
         return;
     }
     text_bytes(bytes, size);
     progress_end(&r->progress);
     if (good)
-        printf("job %u, %s: good, %s\n", j->job, r->name, size);
+        printf("job %s, %s: good, %s\n", r->job, r->name, size);
     else
-        printf("job %u, %s: BAD: %s\n", j->job, r->name, clean.text);
+        printf("job %s, %s: BAD: %s\n", r->job, r->name, clean.text);
     fflush(stdout);
 }
 
@@ -111,7 +112,7 @@ static int do_work(struct run *r, const struct work *w, struct err *err)
 
     if (!f)
         return -1;
-    r->job = w->t.job.job;
+    base_label(&w->t.job, r->job);
     for (int i = 0; i < w->n; i++) {
         struct err why = {""};
         uint64_t bytes = 0;
@@ -130,72 +131,104 @@ static int do_work(struct run *r, const struct work *w, struct err *err)
     return 0;
 }
 
-static int all_of(struct work *w, struct err *err)
+static int open_task(const char *path, const struct base_job *task, struct work *w, struct err *err)
 {
+    memset(w, 0, sizeof *w);
+    w->t.taskfd = -1;
+    if (target_open_task(path, task, &w->t, err) < 0)
+        return errno == ENOENT ? 0 : -1; /* it is being removed */
     w->n = gendir_list(w->t.taskfd, &w->ids, err);
-    if (w->n == 0) {
-        errno = ENOENT;
-        return err_set(err, "job %u has no checkpoint", w->t.job.job);
-    }
     return w->n < 0 ? -1 : 0;
+}
+
+/* Only the one that is meant. */
+static int choose(struct work *w, const struct target_name *name, struct err *err)
+{
+    struct gendir_id id;
+
+    if (name->which == TARGET_ANY)
+        return 0;
+    if (w->n == 0)
+        return 0;
+    if (target_find(&w->t, name, &id, err) < 0) {
+        w->n = 0;
+        return errno == ENOENT ? 0 : -1;
+    }
+    w->ids[0] = id;
+    w->n = 1;
+    return 0;
+}
+
+/* One after the other, so that few descriptors are open.  The number of generations, or -1. */
+static int do_tasks(struct run *r, int pass, const char *path, const struct base_job *tasks, int n,
+                    const struct target_name *name, struct err *err)
+{
+    int found = 0, rc = 0;
+
+    for (int i = 0; i < n && rc == 0; i++) {
+        struct work w;
+
+        /* A generation without a step is the batch script's. */
+        if (i > 0 && name->which == TARGET_EXACT && !name->has_step)
+            break;
+        rc = open_task(path, &tasks[i], &w, err);
+        if (rc == 0)
+            rc = choose(&w, name, err);
+        for (int k = 0; rc == 0 && pass == 0 && k < w.n; k++)
+            r->total += size_of(w.t.taskfd, w.ids[k]);
+        if (rc == 0 && pass == 1 && w.n > 0)
+            rc = do_work(r, &w, err);
+        found += w.n > 0 ? w.n : 0;
+        free(w.ids);
+        target_close(&w.t);
+    }
+    return rc < 0 ? -1 : found;
 }
 
 /* errno EINVAL: not a name. */
-static int prepare(const struct cmd *c, const char *text, struct work *w, struct err *err)
+static int verify_one(struct run *r, int pass, const char *text, struct err *err)
 {
+    struct base_job *tasks = NULL;
     struct target_name name;
+    char path[PATH_MAX];
+    int n, found;
 
     if (!target_parse(text, &name)) {
         errno = EINVAL;
-        return err_set(err, "not a job or a generation of one: %s (12, 12.last, 12.0.3)", text);
+        return err_set(err, "not a job or a generation of one: %s (" TARGET_FORMS ")", text);
     }
-    if (target_open(c, name.job, &w->t, err) < 0)
+    n = target_tasks(r->c, &name, path, &tasks, err);
+    if (n < 0)
         return -1;
-    if (name.which == TARGET_ANY)
-        return all_of(w, err);
-    w->ids = malloc(sizeof *w->ids);
-    if (!w->ids)
-        return err_sys(err, "no memory");
-    w->n = 1;
-    return target_find(&w->t, &name, &w->ids[0], err);
+    found = do_tasks(r, pass, path, tasks, n, &name, err);
+    free(tasks);
+    if (found == 0) {
+        errno = ENOENT;
+        if (name.which == TARGET_ANY || !err->text[0])
+            err_set(err, "job %s has no checkpoint", text);
+    }
+    return found > 0 ? 0 : -1;
 }
 
-/* One after the other, so that few descriptors are open. */
 static int verify_named(struct run *r, struct err *err)
 {
-    int status = CMD_DONE;
-
     for (int pass = 0; pass < 2; pass++)
-        for (int i = 0; i < r->c->nargs; i++) {
-            struct work w = {.t = {.taskfd = -1}};
-            int rc = prepare(r->c, r->c->args[i], &w, err);
-
-            if (rc < 0 && errno == EINVAL)
-                status = CMD_USAGE;
-            for (int k = 0; rc == 0 && pass == 0 && k < w.n; k++)
-                r->total += size_of(w.t.taskfd, w.ids[k]);
-            if (rc == 0 && pass == 1)
-                rc = do_work(r, &w, err);
-            if (rc < 0 && status == CMD_DONE)
-                status = CMD_FAILED;
-            free(w.ids);
-            target_close(&w.t);
-            if (rc < 0)
-                return status;
-        }
-    return status;
+        for (int i = 0; i < r->c->nargs; i++)
+            if (verify_one(r, pass, r->c->args[i], err) < 0)
+                return errno == EINVAL ? CMD_USAGE : CMD_FAILED;
+    return CMD_DONE;
 }
 
-static int open_job(const char *path, const struct base_job *j, struct work *w, struct err *err)
+static int verify_job(struct run *r, int pass, const char *path, const struct base_job *job,
+                      struct err *err)
 {
-    memset(w, 0, sizeof *w);
-    snprintf(w->t.path, sizeof w->t.path, "%s", path);
-    w->t.job = *j;
-    w->t.taskfd = base_open_task(path, j, err);
-    if (w->t.taskfd < 0)
-        return -1;
-    w->n = gendir_list(w->t.taskfd, &w->ids, err);
-    return w->n < 0 ? -1 : 0;
+    static const struct target_name any = {.which = TARGET_ANY};
+    struct base_job *tasks = NULL;
+    int n = base_tasks(path, job, &tasks, err), found;
+
+    found = n < 0 ? -1 : do_tasks(r, pass, path, tasks, n, &any, err);
+    free(tasks);
+    return found < 0 ? -1 : 0;
 }
 
 static int verify_all(struct run *r, struct err *err)
@@ -211,22 +244,13 @@ static int verify_all(struct run *r, struct err *err)
         return CMD_FAILED;
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < n; i++) {
-            struct work w;
             struct err one = {""};
-            int rc = open_job(path, &jobs[i], &w, &one);
 
-            for (int k = 0; rc == 0 && pass == 0 && k < w.n; k++)
-                r->total += size_of(w.t.taskfd, w.ids[k]);
-            if (rc == 0 && pass == 1)
-                rc = do_work(r, &w, &one);
-            /* ENOENT: it has just started, or is being removed */
-            if (rc < 0 && pass == 1 && errno != ENOENT) {
-                err_clean(one.text);
-                fprintf(stderr, "scheckpoint: job %u: %s\n", jobs[i].job, one.text);
-                r->failed++;
-            }
-            free(w.ids);
-            target_close(&w.t);
+            if (verify_job(r, pass, path, &jobs[i], &one) == 0 || errno == ENOENT || pass == 0)
+                continue;
+            err_clean(one.text);
+            fprintf(stderr, "scheckpoint: job %u: %s\n", jobs[i].job, one.text);
+            r->failed++;
         }
     free(jobs);
     return CMD_DONE;
@@ -278,10 +302,12 @@ const struct verb verb_verify = {
     .min_args = 0,
     .max_args = VERB_ARGS_MAX,
     .takes = VERB_ALL,
-    .help = "usage: scheckpoint verify [--json] [-d DIR] JOBID[.GENERATION]... | --all\n"
+    .help = "usage: scheckpoint verify [--json] [-d DIR] JOBID[.STEP[/TASK]][.GENERATION]...\n"
+            "       scheckpoint verify [--json] [-d DIR] --all\n"
             "\n"
             "Reads checkpoints wholly and verifies seal, manifest and every byte of the data.\n"
-            "Without GENERATION all of the job's. Exit status 1 when one is not good.\n"
+            "Without GENERATION all of the job's, those of all tasks of srun's too (or of one\n"
+            "step's, 12.0, or of one task's, 12.0/1). Exit status 1 when one is not good.\n"
             "\n"
             "  --all   all checkpoints of all your jobs\n",
 };

@@ -15,12 +15,10 @@
 
 /* What lies in a task directory beside generations: plain files, and directories of plain files. */
 static const char *const files[] = {
-    "script",          "script.tmp",     "ckpt-init",   "ckpt-init.tmp",
-    EVENTS_FILE,       EVENTS_FILE ".1", "stdin",       "stdout",
-    "stderr",          "input",          "input.tmp",   "exit",
-    "exit.tmp",        "live",           "live.tmp",    "environment",
-    "environment.tmp", PLACEMENT_NEXT,   PLACEMENT_NOW, GENDIR_STDOUT,
-    GENDIR_STDERR};
+    "script",       "script.tmp",  "ckpt-init",   "ckpt-init.tmp", EVENTS_FILE,   EVENTS_FILE ".1",
+    "stdin",        "stdout",      "stderr",      "input",         "input.tmp",   "exit",
+    "exit.tmp",     "live",        "live.tmp",    "last",          "environment", "environment.tmp",
+    PLACEMENT_NEXT, PLACEMENT_NOW, GENDIR_STDOUT, GENDIR_STDERR};
 static const char *const dirs[] = {REQUEST_DIR, ANSWER_DIR, "log", "kept"};
 
 static int empty_dir(int dirfd, const char *name, uid_t uid)
@@ -127,6 +125,8 @@ int gendir_remove_job(const struct facts *f, struct err *err)
         return -1;
     jobfd = beneath_open_dir(basefd, job, f->uid, err);
     rc = jobfd < 0 ? -1 : remove_task(jobfd, f->task, f->uid, err);
+    if (rc < 0 && jobfd >= 0 && errno == ENOENT && strcmp(f->task, "batch") == 0)
+        rc = 0; /* an allocation without a batch script */
     if (rc == 0 && strcmp(f->task, "batch") == 0)
         rc = remove_steps(jobfd, f->uid, err);
     else if (rc == 0 && only_steps(jobfd)) /* the last of an allocation without a batch script */

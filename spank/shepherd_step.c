@@ -219,7 +219,7 @@ static int record_end(void *arg, void *result, struct err *err)
     for (int i = 0; i < n; i++)
         (void)gendir_remove(taskfd, ids[i], false, NULL);
     free(ids);
-    unlinkat(taskfd, STEPS_LIVE, 0);
+    steps_live_end(taskfd);
     io_close(&taskfd);
     return rc;
 }
@@ -231,7 +231,7 @@ static int record_stop(void *arg, void *result, struct err *err)
     (void)result;
     if (taskfd < 0)
         return -1;
-    unlinkat(taskfd, STEPS_LIVE, 0);
+    steps_live_end(taskfd);
     io_close(&taskfd);
     return 0;
 }

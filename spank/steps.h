@@ -15,6 +15,7 @@
  *   JOBDIR/step-KEY.TASKID/    KEY is WORD-N: directory of one task, as gendir.h has it, and in it
  *     exit            wait status of a task that has ended by itself: "EPOCH STATUS NTASKS"
  *     live            "EPOCH STEPID NODE" while its shepherd runs
+ *     last            the same of the last one that has ended
  *
  * Not the step id: that starts at 0 again whenever the job does, and steps that are started side by side
  * get theirs in any order.  Counting equal commands gives each step of a script the same key however the others
@@ -37,6 +38,7 @@
 #define STEPS_KEY_MAX 44
 #define STEPS_EXIT "exit"
 #define STEPS_LIVE "live"
+#define STEPS_LAST "last"
 
 /* JOBDIR/steps of f's job; `create` makes it. */
 int steps_open(const struct facts *f, bool create, struct err *err);
@@ -91,5 +93,9 @@ struct steps_live {
 };
 int steps_live_write(int taskfd, const struct steps_live *l, struct err *err);
 int steps_live_read(int taskfd, struct steps_live *l, struct err *err);
+/* It ends: live becomes last. */
+void steps_live_end(int taskfd);
+/* live, else last.  ENOENT: neither (it has not begun). */
+int steps_last_read(int taskfd, struct steps_live *l, struct err *err);
 
 #endif

@@ -79,20 +79,36 @@ int steps_live_write(int taskfd, const struct steps_live *l, struct err *err)
     return put(taskfd, STEPS_LIVE, text, err);
 }
 
-int steps_live_read(int taskfd, struct steps_live *l, struct err *err)
+static int read_live(int taskfd, const char *name, struct steps_live *l, struct err *err)
 {
     struct steps_live got;
     char text[192];
 
-    if (get(taskfd, STEPS_LIVE, text, sizeof text, err) < 0)
+    if (get(taskfd, name, text, sizeof text, err) < 0)
         return -1;
     if (sscanf(text, "%u %u %63s", &got.epoch, &got.step, got.node) != 3 ||
         !facts_name_ok(got.node)) {
         errno = EBADMSG;
-        return err_set(err, "%s is damaged", STEPS_LIVE);
+        return err_set(err, "%s is damaged", name);
     }
     *l = got;
     return 0;
+}
+
+int steps_live_read(int taskfd, struct steps_live *l, struct err *err)
+{
+    return read_live(taskfd, STEPS_LIVE, l, err);
+}
+
+void steps_live_end(int taskfd)
+{
+    if (renameat(taskfd, STEPS_LIVE, taskfd, STEPS_LAST) < 0)
+        unlinkat(taskfd, STEPS_LIVE, 0);
+}
+
+int steps_last_read(int taskfd, struct steps_live *l, struct err *err)
+{
+    return read_live(taskfd, STEPS_LIVE, l, NULL) == 0 ? 0 : read_live(taskfd, STEPS_LAST, l, err);
 }
 
 /* As srun counts (launch/slurm, 22.05 to 24.11): a signal beats any code, else the largest code. */
