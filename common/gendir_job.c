@@ -110,6 +110,13 @@ static bool only_steps(int jobfd)
     return only;
 }
 
+static bool is_missing(int dirfd, const char *name)
+{
+    struct stat st;
+
+    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
 int gendir_remove_job(const struct facts *f, struct err *err)
 {
     char job[160];
@@ -124,9 +131,12 @@ int gendir_remove_job(const struct facts *f, struct err *err)
     if (basefd < 0)
         return -1;
     jobfd = beneath_open_dir(basefd, job, f->uid, err);
-    rc = jobfd < 0 ? -1 : remove_task(jobfd, f->task, f->uid, err);
-    if (rc < 0 && jobfd >= 0 && errno == ENOENT && strcmp(f->task, "batch") == 0)
+    if (jobfd < 0)
+        rc = -1;
+    else if (strcmp(f->task, "batch") == 0 && is_missing(jobfd, f->task))
         rc = 0; /* an allocation without a batch script */
+    else
+        rc = remove_task(jobfd, f->task, f->uid, err);
     if (rc == 0 && strcmp(f->task, "batch") == 0)
         rc = remove_steps(jobfd, f->uid, err);
     else if (rc == 0 && only_steps(jobfd)) /* the last of an allocation without a batch script */

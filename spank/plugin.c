@@ -180,7 +180,18 @@ static void srun_without(const struct err *err)
     slurm_info("checkpoint: the tasks of this step are not checkpointed: %s", err->text);
 }
 
-static void srun_inside(const struct conf *conf, const struct spec *s)
+/* The prolog runs on a node where the script is not when the job's first step comes there, with what srun sends: which
+ * (22.05 to 24.11) does not have what sbatch has set, unless it is set here once more. */
+static void send_nonce(spank_t sp)
+{
+    const char *nonce = getenv(SRUN_NONCE_ENV);
+
+    if (nonce && spank_job_control_setenv(sp, NONCE_ENV, nonce, 1) != ESPANK_SUCCESS)
+        slurm_error("checkpoint: Slurm does not take the job's key: on further nodes the tasks of "
+                    "this step are not checkpointed");
+}
+
+static void srun_inside(spank_t sp, const struct conf *conf, const struct spec *s)
 {
     enum srun_verdict verdict;
     struct err err = {{0}};
@@ -197,6 +208,7 @@ static void srun_inside(const struct conf *conf, const struct spec *s)
                    code);
         exit(code);
     }
+    send_nonce(sp);
     srun_export(key);
 }
 
@@ -236,7 +248,7 @@ static void srun_step(spank_t sp, const char *path, unsigned component)
     if (spec_parse(options.spec, &s, &err) < 0)
         refuse(&err);
     if (srun_where() == SRUN_INSIDE)
-        srun_inside(conf, &s);
+        srun_inside(sp, conf, &s);
     else
         srun_alone(sp, conf, &s);
     free(conf);

@@ -260,7 +260,7 @@ for n in range(1, 1001):
     m = {"format": "slurm-spank-checkpoint", "version": 1, "cluster": "elsewhere", "job": 7, "task": "batch",
          "nonce": "0123456789abcdef", "uid": uid, "epoch": 0, "sequence": n, "reason": "interval",
          "created": "2026-01-%02dT%02d:00:00Z" % (1 + n // 40, n % 24), "node": "n1", "isolation": "private",
-         "kernel": "6.1", "machine": "x86_64", "criu": "4.2", "compress": "zstd", "snapshot": "none: small", "pause_us": 1, "freeze_us": 1,
+         "kernel": "6.1", "machine": "x86_64", "criu": "4.2", "compress": "zstd", "snapshot": "none: small", "suspended": 0, "pause_us": 1, "freeze_us": 1,
          "total_ms": 1, "raw_bytes": 1, "stored_bytes": 0,
          "parts": [{"name": p, "bytes": 0, "sha256": sha} for p in ("images.tar.zst", "pages.zst", "index")],
          "processes": processes}
