@@ -42,6 +42,7 @@ struct cmd {
     const char *user;    /* --user, or NULL */
     const char *node;    /* --node, or NULL */
     bool html;           /* --html */
+    const char *output;  /* --output, or NULL */
     bool expired;
     uint32_t expire_days; /* 0: the site's */
 };

@@ -24,6 +24,7 @@ enum {
     OPT_USER,
     OPT_NODE,
     OPT_HTML,
+    OPT_OUTPUT,
 };
 
 #define TIMEOUT_MAX (365u * 86400)
@@ -44,6 +45,7 @@ static const struct option options[] = {
     {"user", required_argument, NULL, OPT_USER},
     {"node", required_argument, NULL, OPT_NODE},
     {"html", no_argument, NULL, OPT_HTML},
+    {"output", required_argument, NULL, OPT_OUTPUT},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -55,7 +57,8 @@ static const struct {
     const char *text;
 } belongs[] = {
     {VERB_WAITS, "--wait, --no-wait and --timeout belong to verbs that ask a job, not to"},
-    {VERB_NODE, "--node belongs to check and doctor, not to"},
+    {VERB_NODE, "--node belongs to check, doctor and metrics, not to"},
+    {VERB_OUTPUT, "--output belongs to metrics, not to"},
     {VERB_USER, "--user belongs to prune and doctor, not to"},
     {VERB_HTML, "--html belongs to history, not to"},
     {VERB_ALL, "--all belongs to verify, not to"},
@@ -176,6 +179,10 @@ static int parse_option(int opt, struct options *o)
         o->takes |= VERB_HTML;
         o->cmd.html = true;
         return 0;
+    case OPT_OUTPUT:
+        o->takes |= VERB_OUTPUT;
+        o->cmd.output = optarg;
+        return *optarg ? 0 : options_wrong("--output wants a directory", "");
     case 'h':
         o->help = true;
         return 0;

@@ -11,7 +11,7 @@
 #define VERB_ARGS_MAX 4096
 
 /* Options beside the common ones; options.c says which they are. */
-enum verb_takes { VERB_WAITS = 1, VERB_ALL = 2, VERB_PRUNES = 4, VERB_NODE = 64, VERB_HTML = 128, VERB_USER = 256 };
+enum verb_takes { VERB_WAITS = 1, VERB_ALL = 2, VERB_PRUNES = 4, VERB_NODE = 64, VERB_HTML = 128, VERB_USER = 256, VERB_OUTPUT = 512 };
 
 struct verb {
     const char *name;
@@ -38,5 +38,6 @@ extern const struct verb verb_prune;
 extern const struct verb verb_check;
 extern const struct verb verb_history;
 extern const struct verb verb_doctor;
+extern const struct verb verb_metrics;
 
 #endif

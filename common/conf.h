@@ -19,6 +19,8 @@ struct conf {
     char criu[PATH_MAX];       /* Criu: default /usr/sbin/criu */
     char munge_socket[PATH_MAX];    /* MungeSocket: "" = munge's default */
     char log_dir[PATH_MAX];         /* Log: "" = none */
+    char metrics_dir[PATH_MAX];     /* MetricsDir: "" = none */
+    char event_socket[PATH_MAX];    /* EventSocket: "" = the journal's, else syslog's */
     enum facts_isolation isolation; /* Isolation: private|host: the default */
     bool allow_host, allow_private; /* AllowIsolation: list of those users may choose */
     char host_users

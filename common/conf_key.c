@@ -47,6 +47,8 @@ static const struct conf_key rows[] = {
     ROW("Criu", criu, PATHNAME, 0, 0),
     ROW("MungeSocket", munge_socket, PATHNAME, 0, 0),
     ROW("Log", log_dir, PATHNAME, 0, 0),
+    ROW("MetricsDir", metrics_dir, PATHNAME, 0, 0),
+    ROW("EventSocket", event_socket, PATHNAME, 0, 0),
     ROW("Isolation", isolation, ISOLATION, 0, 0),
     ROW("AllowIsolation", allow_host, ALLOW, 0, 0),
     ROW("HostUsers", host_users, TEXT, 0, 0),

@@ -55,6 +55,7 @@ static const struct row rows[] = {
     ROW(criu, PATHNAME, 1, 0),
     ROW(munge_socket, PATHNAME, 0, 0),
     ROW(log_dir, PATHNAME, 0, 0),
+    ROW(event_socket, PATHNAME, 0, 0),
     ROW(interval, NUM32, 0, UINT32_MAX),
     ROW(keep, NUM32, 1, 1000),
     ROW(compress, NUM32, 0, COMPRESS_LZ4),

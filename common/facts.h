@@ -62,6 +62,7 @@ struct facts {
     char criu[PATH_MAX];
     char munge_socket[PATH_MAX];  /* "": munge's default */
     char log_dir[PATH_MAX];       /* "": none; details go to JOBDIR/TASK/log */
+    char event_socket[PATH_MAX];  /* "": the journal's, else syslog's */
     uint32_t interval;            /* (user) seconds between checkpoints; 0: none by the clock */
     uint32_t keep;                /* (user) generations kept, >= 1 */
     enum facts_compress compress; /* (user) */

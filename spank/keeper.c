@@ -4,7 +4,9 @@
 #include "common/helper.h"
 #include "common/io.h"
 #include "common/runclock.h"
+#include "spank/journal.h"
 #include "spank/slots.h"
+#include "spank/tally.h"
 #include "spank/tree.h"
 
 #include <errno.h>
@@ -36,6 +38,7 @@ struct keeper {
     struct proto_reply restored; /* of a restore that succeeded, until its root is found */
     pid_t root;                  /* restored root, our child; 0: none */
     int signals;
+    struct tally *tally; /* NULL: nothing is counted */
 };
 
 static int send_reply(const struct proto_reply *reply, int fd)
@@ -248,6 +251,8 @@ static void run_over(struct keeper *k, int status)
     keeper_run_kill(&k->run, SIGKILL); /* what is left of its group */
     keeper_run_finish(&k->run, status, &reply);
     slots_give_back(KEEPER_FD_SLOTS);
+    tally_count(k->tally, &reply);
+    journal_tell(&k->facts, &reply);
     if (reply.verb == PROTO_RESTORE && reply.error == 0) {
         finish_restore(k, &reply);
         return;
@@ -369,6 +374,8 @@ static int set_up(struct keeper *k, struct err *err)
     k->signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     if (k->signals < 0)
         return err_sys(err, "signalfd");
+    k->tally = tally_map(KEEPER_FD_TALLY);
+    close(KEEPER_FD_TALLY);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         return err_sys(err, "PR_SET_CHILD_SUBREAPER");
     /* After the capabilities are set: gaining one would cancel it. */
@@ -389,7 +396,7 @@ int main(int argc, char **argv)
         puts("keeper (" PACKAGE_NAME ") " PACKAGE_VERSION);
         return 0;
     }
-    if (helper_sanitize(KEEPER_FD_SLOTS, &err) < 0 || set_up(&k, &err) < 0) {
+    if (helper_sanitize(KEEPER_FD_TALLY, &err) < 0 || set_up(&k, &err) < 0) {
         dprintf(STDERR_FILENO, "checkpoint: keeper: %s\n", err.text);
         return 1;
     }

@@ -21,6 +21,7 @@
 #define KEEPER_FD_FACTS 3
 #define KEEPER_FD_SOCKET 4
 #define KEEPER_FD_SLOTS 5 /* slots.h; may be missing */
+#define KEEPER_FD_TALLY 6 /* tally.h; may be missing */
 
 /* The helpers have their own clocks; the keeper's is for one that hangs. */
 #define KEEPER_GRACE_MS 30000

@@ -8,6 +8,7 @@
 #include "spank/slurmconf.h"
 #include "spank/srun.h"
 #include "spank/state.h"
+#include "spank/tally.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,7 @@ static struct {
     bool exec_multi; /* nothing of ours was put before the program yet */
     struct facts facts;
     struct nsroot ns;
-    int facts_fd, slots_fd;
+    int facts_fd, slots_fd, tally_fd;
     pid_t keeper;
     char note[512]; /* for the user, once the task's stderr is in place */
 } launch;
@@ -62,6 +63,19 @@ void launch_clear_bit(void)
     cap_free(caps);
 }
 
+/* For the node's monitoring only: without it the job has its checkpoints all the same. */
+static void open_tally(const struct conf *conf, const struct policy_task *task,
+                       const struct facts *f)
+{
+    struct tally_name name = {.job = f->job, .step = f->step, .task = task->taskid};
+    struct err err = {{0}};
+
+    memcpy(name.node, f->node, sizeof name.node);
+    launch.tally_fd = tally_open(conf->state_dir, &name, &err);
+    if (launch.tally_fd < 0)
+        slurm_error("checkpoint: nothing of this task is counted: %s", err.text);
+}
+
 int launch_prepare(const struct conf *conf, const struct policy_task *task, struct err *err)
 {
     struct facts *f = &launch.facts;
@@ -85,6 +99,7 @@ int launch_prepare(const struct conf *conf, const struct policy_task *task, stru
     launch.slots_fd = state_open_slots(conf->state_dir, err);
     if (launch.slots_fd < 0)
         slurm_error("checkpoint: no limit for dumps at once: %s", err->text);
+    open_tally(conf, task, f);
     launch.facts_fd = facts_store(f, err);
     if (launch.facts_fd < 0 || set_bit(CAP_SET) < 0) {
         int saved = errno;
@@ -93,6 +108,7 @@ int launch_prepare(const struct conf *conf, const struct policy_task *task, stru
         nsroot_destroy(&launch.ns);
         io_close(&launch.facts_fd);
         io_close(&launch.slots_fd);
+        io_close(&launch.tally_fd);
         errno = f->isolation == ISOLATION_PRIVATE ? ENOTRECOVERABLE : saved;
         return -1;
     }
@@ -100,13 +116,14 @@ int launch_prepare(const struct conf *conf, const struct policy_task *task, stru
     return 0;
 }
 
-static void keeper_exec(const char *path, int facts_fd, int sock, int slots)
+static void keeper_exec(const char *path, int facts_fd, int sock)
 {
     char *argv[] = {(char[]){"keeper"}, NULL};
     char *envp[] = {NULL};
-    int fds[] = {facts_fd, sock, slots};
+    int fds[] = {facts_fd, sock, launch.slots_fd, launch.tally_fd};
+    int n = launch.slots_fd < 0 ? 2 : launch.tally_fd < 0 ? 3 : 4;
 
-    if (helper_fds_place(fds, slots < 0 ? 2 : 3, NULL) == 0)
+    if (helper_fds_place(fds, n, NULL) == 0)
         execve(path, argv, envp);
     dprintf(STDERR_FILENO, "checkpoint: cannot start %s: %s\n", path, strerror(errno));
     launch_clear_bit();
@@ -127,7 +144,7 @@ static pid_t keeper_fork(int sock, int go[2])
         io_close(&go[1]);
         /* Not before /proc is mounted: the keeper looks at it. */
         if (read(go[0], &word, 1) == 1 && word == 1)
-            keeper_exec(path, launch.facts_fd, sock, launch.slots_fd);
+            keeper_exec(path, launch.facts_fd, sock);
         else
             launch_clear_bit();
         if (launch.facts.isolation == ISOLATION_PRIVATE)
@@ -199,6 +216,7 @@ int launch_start(spank_t sp, struct err *err)
     io_close(&go[1]); /* without the byte the first child stays a plain init, or ends */
     io_close(&pair[1]);
     io_close(&launch.slots_fd);
+    io_close(&launch.tally_fd);
     nsroot_destroy(&launch.ns);
     if (rc < 0) {
         io_close(&pair[0]);

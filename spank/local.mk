@@ -2,6 +2,7 @@ slurmplugin_LTLIBRARIES += checkpoint.la
 checkpoint_la_SOURCES = \
 	spank/plugin.c spank/expire.c spank/expire.h spank/launch.c spank/launch.h spank/launch_env.h spank/nsroot.c spank/nsroot.h \
 	spank/policy.c spank/policy.h spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
+	spank/metrics.c spank/metrics.h spank/tally.h spank/tally_root.c \
 	spank/srun.c spank/srun.h spank/submit.c spank/submit.h spank/submit_restore.c spank/submit_restore.h
 checkpoint_la_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS) -DCKPT_BINDIR='"$(bindir)"'
 # Slurm loads plugins into one name space: only its callbacks are visible, and libslurm is never linked.
@@ -11,7 +12,7 @@ checkpoint_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 checkpoint_la_LIBADD = libhelper.la $(CAP_LIBS) -ldl
 
 helper_PROGRAMS += keeper shepherd ckpt-init step-claim
-keeper_SOURCES = spank/keeper.c spank/keeper.h spank/keeper_run.c spank/slots.c spank/slots.h spank/tree.c spank/tree.h
+keeper_SOURCES = spank/journal.c spank/journal.h spank/keeper.c spank/keeper.h spank/keeper_run.c spank/tally.c spank/tally.h spank/slots.c spank/slots.h spank/tree.c spank/tree.h
 keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 
 shepherd_SOURCES = \
@@ -59,4 +60,12 @@ spank_steps_test_LDADD = libunit.la libimage.la libcommon.la $(CMOCKA_LIBS)
 spank_topo_test_SOURCES = spank/topo_test.c spank/topo.c
 spank_topo_test_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS) $(CMOCKA_CFLAGS)
 spank_topo_test_LDADD = libimage.la libcommon.la $(HWLOC_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += spank/journal_test spank/tally_test
+spank_journal_test_SOURCES = spank/journal_test.c spank/journal.c
+spank_journal_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+spank_journal_test_LDADD = libcommon.la $(CMOCKA_LIBS)
+spank_tally_test_SOURCES = spank/tally_test.c spank/metrics.c spank/tally.c spank/tally_root.c
+spank_tally_test_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
+spank_tally_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+spank_tally_test_LDADD = libunit.la libimage.la libcommon.la $(CMOCKA_LIBS)
 endif

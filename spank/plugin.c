@@ -9,9 +9,11 @@
 #include "common/conf.h"
 #include "spank/expire.h"
 #include "spank/launch.h"
+#include "spank/metrics.h"
 #include "spank/srun.h"
 #include "spank/state.h"
 #include "spank/submit.h"
+#include "spank/tally.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -342,6 +344,15 @@ int slurm_spank_job_prolog(spank_t sp, int ac, char **av)
     return ESPANK_SUCCESS;
 }
 
+static void end_tally(const struct conf *conf, uint32_t job, const char *node)
+{
+    struct err err = {{0}};
+
+    if (tally_fold(conf->state_dir, job, node, &err) < 0 ||
+        (conf->metrics_dir[0] && metrics_write(conf->state_dir, node, conf->metrics_dir, &err) < 0))
+        slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
+}
+
 int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
 {
     const char *node = getenv("SLURMD_NODENAME"), *cluster = getenv("SLURM_CLUSTER_NAME");
@@ -354,11 +365,14 @@ int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
         return ESPANK_SUCCESS;
     conf = malloc(sizeof *conf);
     if (!conf || conf_load(conf_path(ac, av), conf, &err) < 0 ||
-        state_close(conf->state_dir, job, node, &err) < 0)
+        state_close(conf->state_dir, job, node, &err) < 0) {
         slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
-    else if (cluster && environment_number("SLURM_JOB_UID", &uid) &&
-             expire_start(conf, conf_path(ac, av), uid, cluster, &err) < 0)
-        slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
+    } else {
+        end_tally(conf, job, node);
+        if (cluster && environment_number("SLURM_JOB_UID", &uid) &&
+            expire_start(conf, conf_path(ac, av), uid, cluster, &err) < 0)
+            slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
+    }
     free(conf);
     return ESPANK_SUCCESS;
 }

@@ -179,6 +179,7 @@ static int site_part(const struct conf *conf, struct facts *f, struct err *err)
         return -1;
     memcpy(f->munge_socket, conf->munge_socket, sizeof f->munge_socket);
     memcpy(f->log_dir, conf->log_dir, sizeof f->log_dir);
+    memcpy(f->event_socket, conf->event_socket, sizeof f->event_socket);
     f->dump_timeout = conf->dump_timeout;
     f->restore_timeout = conf->restore_timeout;
     f->threads = conf->threads;

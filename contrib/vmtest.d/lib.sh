@@ -69,6 +69,17 @@ grown() { [ "$(lines_of "$1")" -gt "$2" ]; }
 said() { grep -qE -- "$2" "$(out_of "$1")"; } # JOB PATTERN
 goes_on() { until_ok $LONG grown "$(out_of "$1")" $(($(lines_of "$(out_of "$1")") + ${2:-2})); }
 
+# pids_in JOB: "PID OWN-NUMBER" of each process below its batch step on this machine; under isolation=private the job
+# numbers them itself, and the last number of NSpid is that.
+pids_in() {
+    local p
+    for p in $(pgrep -u alice); do
+        ! grep -q "job_$1/step_batch/user" "/proc/$p/cgroup" 2>/dev/null ||
+            echo "$p $(sed -n 's/^NSpid:.*\t\([0-9]*\)$/\1/p' "/proc/$p/status")"
+    done
+}
+pid_of() { pids_in "$1" | awk -v own="$2" '$2 == own { print $1 }'; } # JOB OWN-NUMBER
+
 # The requeue of a job waits for the end of its credential, two minutes.
 start_now() { until_ok $LONG state_is "$1" PENDING; scontrol update "job=$1" StartTime=now; }
 
