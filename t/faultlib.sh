@@ -153,7 +153,7 @@ renew() {
 # refused NAME REGEX - GEN is not restored, and why; afterwards it is as it was
 refused() {
     local reply
-    reply=$(ask restore gen-0000-000002)
+    reply=$(ask restore "${GEN##*/}")
     if succeeded "$reply"; then
         tell_it signal KILL
         test_n=$((test_n + 1)) test_failed=$((test_failed + 1))

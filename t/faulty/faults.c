@@ -39,7 +39,7 @@ static const struct {
     {"opendir", FAULTS_OPENDIR}, {"statfs", FAULTS_STATFS},     {"mkdir", FAULTS_MKDIR},
     {"create", FAULTS_CREATE},   {"write", FAULTS_WRITE},       {"flush", FAULTS_FLUSH},
     {"fsync", FAULTS_FSYNC},     {"fsyncdir", FAULTS_FSYNCDIR}, {"rename", FAULTS_RENAME},
-    {"unlink", FAULTS_UNLINK},
+    {"unlink", FAULTS_UNLINK},   {"link", FAULTS_LINK},
 };
 
 static const struct {
@@ -48,6 +48,7 @@ static const struct {
     int value;
 } actions[] = {
     {"EIO", FAIL, EIO}, {"ENOSPC", FAIL, ENOSPC}, {"EDQUOT", FAIL, EDQUOT},
+    {"EPERM", FAIL, EPERM},
     {"kill", KILL, 0},  {"alter", ALTER, 0},      {"cut", CUT, 0},
 };
 

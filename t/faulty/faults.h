@@ -24,6 +24,7 @@ enum faults_op {
     FAULTS_FSYNCDIR,
     FAULTS_RENAME,
     FAULTS_UNLINK, /* rmdir, too */
+    FAULTS_LINK,   /* a hard link */
 };
 
 /* Set a plan; 0 or -EINVAL. */

@@ -7,7 +7,7 @@
  * The extended attribute user.faulty of the mount's root is a plan: "WHICH N ACTION [NAME]".
  *   WHICH   an operation by name (see faults.c), "change" (all that change something) or "any"
  *   N       the Nth such operation from now on; "N+": it and all that follow
- *   ACTION  EIO, ENOSPC, EDQUOT: the operation fails so; kill: it is done, then its caller gets SIGKILL;
+ *   ACTION  EIO, ENOSPC, EDQUOT, EPERM: the operation fails so; kill: it is done, then its caller gets SIGKILL;
  *           stall=MS: it takes so long; alter: what it read has another first byte; cut: before it the file
  *           is truncated to half
  *   NAME    only on files of this last name
@@ -97,6 +97,7 @@ static int do_rename(const char *from, const char *to, unsigned flags)
 
 static int do_link(const char *from, const char *to)
 {
+    TRY(FAULTS_LINK, to, -1);
     return done(linkat(source, below(from), source, below(to), 0));
 }
 
