@@ -64,6 +64,21 @@ static int add_place(struct text_table *t, const struct placement *p, size_t i)
     return add_threads(t, p, i);
 }
 
+static void print_memory(const struct placement_memory *m)
+{
+    uint64_t bytes = 0;
+    char text[16];
+
+    for (size_t i = 0; i < m->nareas; i++)
+        bytes += m->areas[i].bytes;
+    text_bytes(bytes, text);
+    if (m->tid)
+        printf("memory of %u/%u: ", m->pid, m->tid);
+    else
+        printf("memory of %u, %zu areas of %s: ", m->pid, m->nareas, text);
+    printf("%s%s%s\n", m->policy, m->nodes[0] ? " on NUMA nodes " : "", m->nodes);
+}
+
 int show_place_print(const struct placement *p, const char *title)
 {
     static const char *const head[COLUMNS] = {
@@ -84,9 +99,7 @@ int show_place_print(const struct placement *p, const char *title)
         if (p->nthreads > unbound)
             text_table_print(t, 0x3f, stdout);
         for (size_t i = 0; i < p->nmemory; i++)
-            printf("memory of %u: %s%s%s (%u mappings)\n", p->memory[i].pid, p->memory[i].policy,
-                   p->memory[i].nodes[0] ? " on NUMA nodes " : "", p->memory[i].nodes,
-                   p->memory[i].areas);
+            print_memory(&p->memory[i]);
     }
     text_table_destroy(t);
     return rc;

@@ -40,6 +40,7 @@ void conf_defaults(struct conf *c)
     c->compress_level = 1;
     c->dump_timeout = c->restore_timeout = 3600;
     c->max_dumps = 4;
+    c->job_clock = true;
     c->max_restarts = 20;
     c->expire_days = 14;
     c->busy_wait = c->busy_retries = 5;

@@ -39,6 +39,7 @@ struct conf {
     uint64_t min_free;        /* MinFree: to stay free there; 0 = no limit */
     uint32_t expire_days;     /* ExpireDays: of jobs that have ended, default 14; 0 = never */
     uint32_t max_dumps;       /* MaxDumps: at once on a node, 0 = no limit; default 4 */
+    bool job_clock;           /* JobClock: yes|no, default yes */
     uint32_t max_restarts;    /* MaxRestarts: default 20 */
     uint32_t busy_wait;       /* BusyWait: seconds, default 5 */
     uint32_t busy_retries;    /* BusyRetries: default 5 */

@@ -24,7 +24,8 @@ enum kind {
     CHOICE,
     SNAPSHOT,
     TIGHT,
-    INCREMENTAL
+    INCREMENTAL,
+    YESNO
 };
 
 /* One row per key of checkpoint.conf(5). Numbers are within [min, max]; sizes up to max, 0: any. */
@@ -65,6 +66,7 @@ static const struct conf_key rows[] = {
     ROW("MinFree", min_free, SIZE, 0, 0),
     ROW("ExpireDays", expire_days, COUNT, 0, 36500),
     ROW("MaxDumps", max_dumps, COUNT, 0, FACTS_DUMPS_MAX),
+    ROW("JobClock", job_clock, YESNO, 0, 0),
     ROW("MaxRestarts", max_restarts, COUNT, 0, UINT32_MAX),
     ROW("BusyWait", busy_wait, COUNT, 0, 3600),
     ROW("BusyRetries", busy_retries, COUNT, 0, 1000),
@@ -237,6 +239,16 @@ static int set_incremental(const struct conf_key *row, const char *value, struct
     return 0;
 }
 
+static int set_yesno(const struct conf_key *row, const char *value, struct conf *c, struct err *err)
+{
+    bool yes = !strcasecmp(value, "yes");
+
+    if (!yes && strcasecmp(value, "no") != 0)
+        return err_set(err, "%s must be yes or no", row->key);
+    memcpy((char *)c + row->offset, &yes, sizeof yes);
+    return 0;
+}
+
 int conf_key_set(const struct conf_key *row, const char *value, struct conf *c, struct err *err)
 {
     if (!*value)
@@ -266,6 +278,8 @@ int conf_key_set(const struct conf_key *row, const char *value, struct conf *c, 
         return set_tight(row, value, c, err);
     case INCREMENTAL:
         return set_incremental(row, value, c, err);
+    case YESNO:
+        return set_yesno(row, value, c, err);
     }
     return -1;
 }

@@ -219,6 +219,7 @@ static void every_key(void **state)
                   "MaxDumps=9\n"
                   "HookBefore=/opt/before\nHookRestored=/opt/a b\nHookTimeout=1:00:00\n"
                   "Incremental=2\n"
+                  "JobClock=No\n"
                   "MaxRestarts=0", /* and no newline at the end */
                   &c, &e);
 

@@ -18,7 +18,7 @@ libimage_la_SOURCES = \
 	common/beneath.c common/beneath.h \
 	common/event.c common/event.h common/jsonread.c common/jsonread.h \
 	common/gendir.c common/gendir.h common/gendir_fence.c common/gendir_job.c common/manifest.c common/manifest.h \
-	common/cpu.c common/cpu.h common/history.c common/history.h common/place.c common/place.h common/place_map.c \
+	common/cpu.c common/cpu.h common/history.c common/history.h common/place.c common/place.h common/place_map.c common/place_nodes.c \
 	common/placement.c common/placement.h common/request.c common/request.h common/seal.c common/seal.h common/usage.c common/usage.h
 libimage_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
 libimage_la_LIBADD = libcommon.la $(JANSSON_LIBS) $(CRYPTO_LIBS) $(MUNGE_LIBS)

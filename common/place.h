@@ -74,4 +74,12 @@ bool places_same_shape(const struct places *a, const struct places *b);
 int place_map(const struct places *from, const struct place_set *bound, size_t n,
               const struct places *to, struct place_set *out, struct err *err);
 
+size_t places_nodes(const struct places *p); /* how many NUMA nodes: of a table that is places_ok */
+
+/* The NUMA nodes of `to` that stand for each of `from`, nodes[places_nodes(from)]: memory follows what was bound in the
+ * node, as place_map moves it.  A node in which nothing was bound becomes the one of the same number where there are as
+ * many, else the one at the same part of the way. */
+int place_map_nodes(const struct places *from, const struct place_set *bound, size_t n,
+                    const struct places *to, struct place_set *nodes, struct err *err);
+
 #endif

@@ -322,6 +322,43 @@ static void random_bindings(void **state)
     }
 }
 
+/* ---- NUMA nodes ---- */
+
+static void map_nodes(struct places from, const char *bound, struct places to, const char *want)
+{
+    struct place_set b, nodes[8] = {{{0}}};
+    char text[64] = "", one[32];
+
+    if (*bound)
+        assert_true(place_set_parse(bound, from.n, &b));
+    assert_int_equal(place_map_nodes(&from, &b, *bound != '\0', &to, nodes, NULL), 0);
+    for (size_t i = 0; i < places_nodes(&from); i++) {
+        place_set_format(&nodes[i], one, sizeof one);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i ? " " : "", one);
+    }
+    assert_string_equal(text, want);
+    free(from.p);
+    free(to.p);
+}
+
+/* shape(packages, NUMA nodes in each, caches in each, cores in each, threads of each) */
+static void numa_nodes(void **state)
+{
+    struct places none = {0, NULL}, one = shape(1, 1, 1, 1, 1);
+    struct place_set n[1];
+
+    (void)state;
+    assert_int_equal(place_map_nodes(&none, NULL, 0, &one, n, NULL), -1);
+    free(one.p);
+    map_nodes(shape(1, 2, 1, 2, 1), "", shape(1, 2, 1, 2, 1), "0 1");
+    map_nodes(shape(1, 2, 1, 2, 1), "", shape(1, 1, 1, 4, 1), "0 0");
+    map_nodes(shape(1, 2, 1, 2, 1), "", shape(1, 4, 1, 1, 1), "0 2");
+    map_nodes(shape(1, 2, 1, 2, 1), "2", shape(1, 2, 1, 2, 1), "0 1");
+    /* what was bound in the second node goes to the first of another machine, and its memory with it */
+    map_nodes(shape(1, 2, 1, 2, 1), "2-3", shape(1, 2, 1, 4, 1), "0 0");
+    map_nodes(shape(1, 1, 1, 4, 1), "0-3", shape(1, 2, 1, 2, 1), "0-1");
+}
+
 /* ---- placement.json ---- */
 
 static struct placement sample(void)
@@ -335,10 +372,13 @@ static struct placement sample(void)
     assert_int_equal(placement_add_thread(&p, 300, 300, PLACEMENT_UNBOUND), 0);
     assert_int_equal(placement_add_thread(&p, 301, 301, 0), 0);
     assert_int_equal(placement_add_thread(&p, 301, 302, PLACEMENT_UNBOUND), 0);
-    p.memory = calloc(1, sizeof *p.memory);
-    assert_non_null(p.memory);
-    p.memory[0] = (struct placement_memory){.pid = 301, .policy = "bind", .nodes = "0", .areas = 9};
-    p.nmemory = 1;
+    p.clock_ms = 77;
+    assert_int_equal(placement_memory_of(&p, 301, 301, "bind", "0"), 0);
+    assert_int_equal(placement_memory_of(&p, 301, 0, "interleave", "0"), 1);
+    assert_int_equal(placement_memory_of(&p, 301, 301, "bind", "0"), 0);
+    assert_int_equal(placement_add_area(&p, 1, 4096, 8192), 0);
+    assert_int_equal(placement_add_area(&p, 1, 12288, 4096), 0); /* joined */
+    assert_int_equal(placement_add_area(&p, 1, 40960, 4096), 0);
     return p;
 }
 
@@ -358,7 +398,14 @@ static void broken_placements(void **state)
                  {"[301,301]", "[301]"},
                  {"\"unbound\":", "\"other\":"},
                  {"\"step\":false", "\"step\":0"},
-                 {"\"areas\":9", "\"areas\":-9"},
+                 {"[4096,12288]", "[4096,-1]"},
+                 {"[4096,12288]", "[0,1]"},
+                 {"[4096,12288]", "[4096,9223372036854775807]"},
+                 {"[4096,12288]", "[4096]"},
+                 {"\"areas\":[]", "\"areas\":9"},
+                 {"\"tid\":301", "\"tid\":-1"},
+                 {"\"clock_ms\":77", "\"clock_ms\":-1"},
+                 {"\"clock_ms\":77,", ""},
                  {"\"bind\"", "\"b\\u0007d\""},
                  {"\"n1\"", "null"},
                  {"\"memory\":[", "\"x\":1,\"memory\":["}};
@@ -401,6 +448,12 @@ static void round_trip(void **state)
     assert_int_equal(placement_of(&got, 301, 302), PLACEMENT_UNBOUND);
     assert_int_equal(placement_of(&got, 301, 999), 0); /* younger: its leader's */
     assert_int_equal(placement_of(&got, 300, 999), PLACEMENT_UNBOUND);
+    assert_int_equal(got.clock_ms, 77);
+    assert_int_equal(got.memory[1].nareas, 2);
+    assert_string_equal(placement_policy_of(&got, 301, 301)->policy, "bind");
+    assert_null(placement_policy_of(&got, 301, 302));                         /* had none */
+    assert_string_equal(placement_policy_of(&got, 301, 999)->policy, "bind"); /* younger */
+    assert_null(placement_policy_of(&got, 300, 300));
     assert_int_equal(placement_of(&got, 999, 999), PLACEMENT_UNBOUND);
     free(text);
     free(again);
@@ -411,19 +464,13 @@ static void round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bad_sets),
-        cmocka_unit_test(formats),
-        cmocka_unit_test(bad_tables),
-        cmocka_unit_test(bad_bindings),
-        cmocka_unit_test(same_shape),
-        cmocka_unit_test(compact),
-        cmocka_unit_test(spread),
-        cmocka_unit_test(fewer_cores),
-        cmocka_unit_test(hyperthreads),
-        cmocka_unit_test(overlaps),
-        cmocka_unit_test(all_shapes),
-        cmocka_unit_test(random_bindings),
-        cmocka_unit_test(broken_placements),
+        cmocka_unit_test(bad_sets),     cmocka_unit_test(formats),
+        cmocka_unit_test(bad_tables),   cmocka_unit_test(bad_bindings),
+        cmocka_unit_test(same_shape),   cmocka_unit_test(compact),
+        cmocka_unit_test(spread),       cmocka_unit_test(fewer_cores),
+        cmocka_unit_test(hyperthreads), cmocka_unit_test(overlaps),
+        cmocka_unit_test(all_shapes),   cmocka_unit_test(random_bindings),
+        cmocka_unit_test(numa_nodes),   cmocka_unit_test(broken_placements),
         cmocka_unit_test(round_trip),
     };
 

@@ -16,6 +16,7 @@
 #define FORMAT "slurm-spank-checkpoint placement"
 #define THREADS_MAX 1000000
 #define MEMORY_MAX 100000
+#define AREAS_MAX 100000 /* of one policy of a process */
 
 static int bad(struct err *err, const char *key)
 {
@@ -55,6 +56,17 @@ static json_t *encode_binding(const struct placement *p, size_t binding)
     return json_pack("{s:s, s:o}", "places", text, "threads", encode_threads(p, (uint32_t)binding));
 }
 
+static json_t *encode_memory(const struct placement_memory *m)
+{
+    json_t *areas = json_array();
+
+    for (size_t i = 0; i < m->nareas; i++)
+        json_array_append_new(areas, json_pack("[I, I]", (json_int_t)m->areas[i].start,
+                                               (json_int_t)m->areas[i].bytes));
+    return json_pack("{s:I, s:I, s:s, s:s, s:o}", "pid", (json_int_t)m->pid, "tid",
+                     (json_int_t)m->tid, "policy", m->policy, "nodes", m->nodes, "areas", areas);
+}
+
 char *placement_encode(const struct placement *p, struct err *err)
 {
     json_t *bindings = json_array(), *memory = json_array(), *top;
@@ -62,18 +74,13 @@ char *placement_encode(const struct placement *p, struct err *err)
 
     for (size_t i = 0; i < p->nbindings; i++)
         json_array_append_new(bindings, encode_binding(p, i));
-    for (size_t i = 0; i < p->nmemory; i++) {
-        const struct placement_memory *m = &p->memory[i];
-
-        json_array_append_new(memory, json_pack("{s:I, s:s, s:s, s:I}", "pid", (json_int_t)m->pid,
-                                                "policy", m->policy, "nodes", m->nodes, "areas",
-                                                (json_int_t)m->areas));
-    }
-    top =
-        json_pack("{s:s, s:i, s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "format", FORMAT, "version",
-                  1, "node", p->node, "generation", p->generation, "created", p->created, "step",
-                  (int)p->step, "places", encode_places(&p->places), "bindings", bindings,
-                  "unbound", encode_threads(p, PLACEMENT_UNBOUND), "memory", memory);
+    for (size_t i = 0; i < p->nmemory; i++)
+        json_array_append_new(memory, encode_memory(&p->memory[i]));
+    top = json_pack("{s:s, s:i, s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o, s:o}", "format", FORMAT,
+                    "version", 1, "node", p->node, "generation", p->generation, "created",
+                    p->created, "clock_ms", (json_int_t)p->clock_ms, "step", (int)p->step, "places",
+                    encode_places(&p->places), "bindings", bindings, "unbound",
+                    encode_threads(p, PLACEMENT_UNBOUND), "memory", memory);
     text = top ? json_dumps(top, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     json_decref(top);
     if (!text) {
@@ -153,31 +160,49 @@ static int decode_binding(const json_t *o, struct placement *p, struct err *err)
     return decode_threads(json_object_get(o, "threads"), p, (uint32_t)index, err);
 }
 
+static int decode_areas(const json_t *list, struct placement *p, size_t index, struct err *err)
+{
+    if (!json_is_array(list) || json_array_size(list) > AREAS_MAX)
+        return bad(err, "areas");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *o = json_array_get(list, i);
+        json_int_t start = json_integer_value(json_array_get(o, 0));
+        json_int_t bytes = json_integer_value(json_array_get(o, 1));
+
+        if (json_array_size(o) != 2 || start < 1 || bytes < 1 || bytes > INT64_MAX - start)
+            return bad(err, "areas");
+        if (placement_add_area(p, index, (uint64_t)start, (uint64_t)bytes) < 0)
+            return err_sys(err, "placement");
+    }
+    return 0;
+}
+
 static int decode_memory(const json_t *top, struct placement *p, struct err *err)
 {
     const json_t *list = json_object_get(top, "memory");
-    size_t n = json_array_size(list);
 
-    if (!json_is_array(list) || n > MEMORY_MAX)
+    if (!json_is_array(list) || json_array_size(list) > MEMORY_MAX)
         return bad(err, "memory");
-    p->memory = calloc(n + 1, sizeof *p->memory);
-    if (!p->memory)
-        return err_sys(err, "placement");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *o = json_array_get(list, i);
-        struct placement_memory *m = &p->memory[i];
         const char *policy = jsonread_string(o, "policy"), *nodes = jsonread_string(o, "nodes");
+        uint32_t pid, tid;
+        size_t index;
 
-        if (json_object_size(o) != 4 || !policy || !nodes ||
-            !jsonread_printable(policy, sizeof m->policy) ||
-            !jsonread_printable(nodes, sizeof m->nodes) ||
-            !jsonread_u32(o, "pid", 1, INT32_MAX, &m->pid) ||
-            !jsonread_u32(o, "areas", 0, UINT32_MAX, &m->areas))
+        if (json_object_size(o) != 5 || !policy || !nodes ||
+            !jsonread_printable(policy, sizeof p->memory->policy) ||
+            !jsonread_printable(nodes, sizeof p->memory->nodes) ||
+            !jsonread_u32(o, "pid", 1, INT32_MAX, &pid) ||
+            !jsonread_u32(o, "tid", 0, INT32_MAX, &tid))
             return bad(err, "memory");
-        memcpy(m->policy, policy, strlen(policy) + 1);
-        memcpy(m->nodes, nodes, strlen(nodes) + 1);
+        index = placement_memory_of(p, pid, tid, policy, nodes);
+        if (index == SIZE_MAX)
+            return err_sys(err, "placement");
+        if (index != i) /* each once */
+            return bad(err, "memory");
+        if (decode_areas(json_object_get(o, "areas"), p, index, err) < 0)
+            return -1;
     }
-    p->nmemory = n;
     return 0;
 }
 
@@ -199,8 +224,8 @@ static int decode_top(const json_t *top, struct placement *p, struct err *err)
 
     if (!format || strcmp(format, FORMAT) != 0 || !jsonread_u32(top, "version", 1, 1, &version))
         return bad(err, "format");
-    if (json_object_size(top) != 10 || !json_is_boolean(json_object_get(top, "step")) ||
-        !json_is_array(bindings))
+    if (json_object_size(top) != 11 || !jsonread_u64(top, "clock_ms", 0, INT64_MAX, &p->clock_ms) ||
+        !json_is_boolean(json_object_get(top, "step")) || !json_is_array(bindings))
         return bad(err, "bindings");
     if (decode_text(top, "node", p->node, sizeof p->node, err) < 0 ||
         decode_text(top, "generation", p->generation, sizeof p->generation, err) < 0 ||
@@ -264,9 +289,24 @@ void placement_free(struct placement *p)
     free(p->places.p);
     free(p->bindings);
     free(p->threads);
+    for (size_t i = 0; i < p->nmemory; i++)
+        free(p->memory[i].areas);
     free(p->memory);
     memset(p, 0, sizeof *p);
     errno = saved;
+}
+
+/* Room for one more, by powers of two. */
+static bool grow(void **list, size_t n, size_t size)
+{
+    void *bigger;
+
+    if ((n & (n - 1)) != 0)
+        return true;
+    bigger = realloc(*list, (n ? 2 * n : 1) * size);
+    if (bigger)
+        *list = bigger;
+    return bigger != NULL;
 }
 
 size_t placement_binding(struct placement *p, const struct place_set *s)
@@ -286,15 +326,11 @@ size_t placement_binding(struct placement *p, const struct place_set *s)
 
 int placement_add_thread(struct placement *p, uint32_t pid, uint32_t tid, uint32_t binding)
 {
-    /* It grows by powers of two. */
-    if ((p->nthreads & (p->nthreads - 1)) == 0) {
-        size_t room = p->nthreads ? 2 * p->nthreads : 1;
-        struct placement_thread *bigger = realloc(p->threads, room * sizeof *bigger);
+    void *list = p->threads;
 
-        if (!bigger)
-            return -1;
-        p->threads = bigger;
-    }
+    if (!grow(&list, p->nthreads, sizeof *p->threads))
+        return -1;
+    p->threads = list;
     p->threads[p->nthreads++] =
         (struct placement_thread){.pid = pid, .tid = tid, .binding = binding};
     return 0;
@@ -313,4 +349,60 @@ uint32_t placement_of(const struct placement *p, uint32_t pid, uint32_t tid)
             leader = x->binding;
     }
     return leader;
+}
+
+size_t placement_memory_of(struct placement *p, uint32_t pid, uint32_t tid, const char *policy,
+                           const char *nodes)
+{
+    struct placement_memory x = {.pid = pid, .tid = tid};
+    void *list = p->memory;
+
+    for (size_t i = 0; i < p->nmemory; i++)
+        if (p->memory[i].pid == pid && p->memory[i].tid == tid &&
+            !strcmp(p->memory[i].policy, policy) && !strcmp(p->memory[i].nodes, nodes))
+            return i;
+    if (!grow(&list, p->nmemory, sizeof x))
+        return SIZE_MAX;
+    snprintf(x.policy, sizeof x.policy, "%s", policy);
+    snprintf(x.nodes, sizeof x.nodes, "%s", nodes);
+    p->memory = list;
+    p->memory[p->nmemory] = x;
+    return p->nmemory++;
+}
+
+int placement_add_area(struct placement *p, size_t index, uint64_t start, uint64_t bytes)
+{
+    struct placement_memory *m = &p->memory[index];
+    struct placement_area *last = m->nareas ? &m->areas[m->nareas - 1] : NULL;
+    void *list = m->areas;
+
+    if (last && last->start + last->bytes == start) {
+        last->bytes += bytes;
+        return 0;
+    }
+    errno = E2BIG;
+    if (m->nareas >= AREAS_MAX || !grow(&list, m->nareas, sizeof *last))
+        return -1;
+    m->areas = list;
+    m->areas[m->nareas++] = (struct placement_area){start, bytes};
+    return 0;
+}
+
+const struct placement_memory *placement_policy_of(const struct placement *p, uint32_t pid,
+                                                   uint32_t tid)
+{
+    const struct placement_memory *leader = NULL;
+    bool known = false;
+
+    for (size_t i = 0; i < p->nmemory; i++) {
+        const struct placement_memory *m = &p->memory[i];
+
+        if (m->pid == pid && m->tid == tid)
+            return m;
+        if (m->pid == pid && m->tid == pid)
+            leader = m;
+    }
+    for (size_t i = 0; i < p->nthreads && !known; i++)
+        known = p->threads[i].pid == pid && p->threads[i].tid == tid;
+    return known ? NULL : leader;
 }

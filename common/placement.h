@@ -27,18 +27,25 @@ struct placement_thread {
     uint32_t binding;  /* index, or PLACEMENT_UNBOUND */
 };
 
-/* Memory of a process that does not follow the kernel's default policy. */
+struct placement_area {
+    uint64_t start, bytes;
+};
+
+/* What does not follow the kernel's default policy: a thread's memory (tid), or areas of a process that have a policy
+ * of their own (tid 0). */
 struct placement_memory {
-    uint32_t pid;
+    uint32_t pid, tid;
     char policy[24]; /* "bind", "interleave", "prefer", ..., as numa_maps(5) has it */
     char nodes[128]; /* of the table's NUMA nodes, "0-1"; "" when it names none of them */
-    uint32_t areas;  /* mappings with it */
+    size_t nareas;
+    struct placement_area *areas;
 };
 
 struct placement {
     char node[64];
     char generation[32]; /* that the job was restored from; "" in a generation */
     char created[32];    /* RFC 3339 */
+    uint64_t clock_ms;   /* CLOCK_MONOTONIC, as the job reads it */
     bool
         step; /* the table is of all that the step may use, because a thread had left what Slurm bound
                             the task to; else of that */
@@ -64,8 +71,18 @@ size_t placement_binding(struct placement *p, const struct place_set *s);
 /* -1 without memory */
 int placement_add_thread(struct placement *p, uint32_t pid, uint32_t tid, uint32_t binding);
 
+/* The index of what has this policy, added when it is new; SIZE_MAX without memory. */
+size_t placement_memory_of(struct placement *p, uint32_t pid, uint32_t tid, const char *policy,
+                           const char *nodes);
+/* One more area of memory[index]; one that follows the last without a gap is joined to it. -1 without memory, and
+ * E2BIG. */
+int placement_add_area(struct placement *p, size_t index, uint64_t start, uint64_t bytes);
+
 /* The binding of a thread, an index or PLACEMENT_UNBOUND: its own; or, of a thread that is not in *p because it
  * is younger, its leader's, because the kernel gives a new thread its creator's. */
 uint32_t placement_of(const struct placement *p, uint32_t pid, uint32_t tid);
+/* The same for its memory: NULL when it has the default policy. */
+const struct placement_memory *placement_policy_of(const struct placement *p, uint32_t pid,
+                                                   uint32_t tid);
 
 #endif

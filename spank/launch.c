@@ -3,6 +3,7 @@
 
 #include "common/helper.h"
 #include "common/io.h"
+#include "spank/jobclock.h"
 #include "spank/launch_env.h"
 #include "spank/nsroot.h"
 #include "spank/slurmconf.h"
@@ -79,9 +80,11 @@ static void open_tally(const struct conf *conf, const struct policy_task *task,
 int launch_prepare(const struct conf *conf, const struct policy_task *task, struct err *err)
 {
     struct facts *f = &launch.facts;
+    bool clock;
 
     if (policy_facts(conf, task, f, err) < 0 || policy_preflight(f, err) < 0)
         return -1;
+    clock = conf->job_clock && jobclock_possible();
     if (f->isolation == ISOLATION_PRIVATE) {
         struct err why = {{0}};
 
@@ -96,6 +99,8 @@ int launch_prepare(const struct conf *conf, const struct policy_task *task, stru
             f->isolation = ISOLATION_HOST;
         }
     }
+    if (clock)
+        jobclock_set();
     launch.slots_fd = state_open_slots(conf->state_dir, err);
     if (launch.slots_fd < 0)
         slurm_error("checkpoint: no limit for dumps at once: %s", err->text);

@@ -1,6 +1,6 @@
 slurmplugin_LTLIBRARIES += checkpoint.la
 checkpoint_la_SOURCES = \
-	spank/plugin.c spank/expire.c spank/expire.h spank/launch.c spank/launch.h spank/launch_env.h spank/nsroot.c spank/nsroot.h \
+	spank/plugin.c spank/expire.c spank/expire.h spank/launch.c spank/launch.h spank/jobclock.c spank/jobclock.h spank/launch_env.h spank/nsroot.c spank/nsroot.h \
 	spank/policy.c spank/policy.h spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
 	spank/metrics.c spank/metrics.h spank/tally.h spank/tally_root.c \
 	spank/srun.c spank/srun.h spank/submit.c spank/submit.h spank/submit_restore.c spank/submit_restore.h
@@ -23,7 +23,8 @@ shepherd_SOURCES = \
 	spank/relay.c spank/relay.h spank/shepherd_launch.c spank/shepherd_script.c spank/shepherd_step.c spank/steps.c \
 	spank/steps.h spank/steps_task.c \
 	spank/interval.c spank/interval.h spank/shepherd_budget.c spank/elsewhere.c spank/elsewhere.h spank/shepherd_elsewhere.c spank/slurmjob_elsewhere.c \
-	spank/placing.c spank/placing.h spank/shepherd_place.c spank/topo.c spank/topo.h spank/tree.c spank/tree.h
+	spank/mempolicy.c spank/mempolicy.h spank/placing.c spank/placing.h spank/placing_memory.c spank/placing_memory.h \
+	dump/inject.c dump/inject.h dump/inject_arch.h spank/shepherd_place.c spank/topo.c spank/topo.h spank/tree.c spank/tree.h
 step_claim_SOURCES = spank/step-claim.c spank/steps.c spank/steps.h spank/steps_task.c
 step_claim_LDADD = libimage.la libcommon.la
 

@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "spank/placing.h"
 
-#include "common/io.h"
+#include "spank/placing_memory.h"
 #include "spank/tree.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
-#define NUMA_MAX 1024
 #define ROUNDS 10 /* threads that make threads while they are being bound */
-/* numa_maps walks all page tables: on a machine with one NUMA node only small processes are looked at. */
-#define NUMA_MAPS_MAX (UINT64_C(1) << 30)
 
 /* ---- threads ---- */
 
@@ -124,119 +120,19 @@ static int allocation(const struct topo_cpus *own, bool step, struct topo_cpus *
     return 0;
 }
 
-/* ---- memory ---- */
-
-struct memory {
-    struct placement *p;
-    uint32_t numa[NUMA_MAX];
-    bool many; /* more than one NUMA node */
-};
-
-static bool is_big(pid_t pid)
+static uint64_t clock_ms(void)
 {
-    char path[64], text[128];
-    unsigned long long size, resident;
-    ssize_t n;
-    int fd;
+    struct timespec t;
 
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    io_close(&fd);
-    if (n <= 0)
-        return true;
-    text[n] = '\0';
-    return sscanf(text, "%llu %llu", &size, &resident) != 2 ||
-           resident * (unsigned long long)sysconf(_SC_PAGESIZE) > NUMA_MAPS_MAX;
-}
-
-/* The kernel's numbers of NUMA nodes, "0-1,3", to those of the table. */
-static void logical_nodes(const struct memory *m, const char *text, char *out, size_t size)
-{
-    struct place_set os, ours = {{0}};
-
-    *out = '\0';
-    if (!place_set_parse(text, NUMA_MAX, &os))
-        return;
-    for (size_t i = 0; i < NUMA_MAX; i++)
-        if (place_set_has(&os, i) && m->numa[i] < NUMA_MAX)
-            place_set_add(&ours, m->numa[i]);
-    place_set_format(&ours, out, size);
-}
-
-/* "bind:0", "interleave=static:0-1", "prefer (many):0", "local" */
-static int add_policy(struct memory *m, pid_t pid, char *policy)
-{
-    struct placement_memory x = {.pid = (uint32_t)pid, .areas = 1}, *bigger;
-    char *nodes = strrchr(policy, ':');
-
-    if (nodes)
-        *nodes++ = '\0';
-    snprintf(x.policy, sizeof x.policy, "%s", policy);
-    logical_nodes(m, nodes ? nodes : "", x.nodes, sizeof x.nodes);
-    for (size_t i = 0; i < m->p->nmemory; i++) {
-        struct placement_memory *k = &m->p->memory[i];
-
-        if (k->pid == x.pid && !strcmp(k->policy, x.policy) && !strcmp(k->nodes, x.nodes)) {
-            k->areas++;
-            return 0;
-        }
-    }
-    bigger = realloc(m->p->memory, (m->p->nmemory + 1) * sizeof *bigger);
-    if (!bigger)
-        return -1;
-    m->p->memory = bigger;
-    m->p->memory[m->p->nmemory++] = x;
-    return 0;
-}
-
-/* Lines of numa_maps(5): ADDRESS POLICY KEY=VALUE...; the policy may hold " (many)". */
-static int look_at_memory(struct memory *m, pid_t pid)
-{
-    char path[64], *line = NULL;
-    size_t size = 0;
-    FILE *f;
-    int rc = 0;
-
-    if (!m->many && is_big(pid))
-        return 0;
-    snprintf(path, sizeof path, "/proc/%d/numa_maps", (int)pid);
-    f = fopen(path, "re");
-    while (f && rc == 0 && getline(&line, &size, f) > 0) {
-        char *policy = strchr(line, ' '), *end;
-
-        if (!policy)
-            continue;
-        policy++;
-        end = strstr(policy, " (many)");
-        end = end == policy + strcspn(policy, " :\n") ? end + 7 : policy;
-        end[strcspn(end, " \n")] = '\0';
-        if (strcmp(policy, "default") != 0)
-            rc = add_policy(m, pid, policy);
-    }
-    free(line);
-    if (f)
-        fclose(f);
-    return rc;
-}
-
-static void look_at_all_memory(pid_t root, struct memory *m)
-{
-    pid_t *pids = NULL;
-    size_t n = tree_list(root, &pids);
-
-    m->many = access("/sys/devices/system/node/node1", F_OK) == 0;
-    for (size_t i = 0; i < n; i++)
-        if (look_at_memory(m, pids[i]) < 0)
-            break;
-    free(pids);
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 int placing_look(pid_t root, const struct topo_cpus *own, struct placement *p, struct err *err)
 {
     struct placement got = {.nbindings = 0};
     struct look l = {.own = own, .p = &got};
-    struct memory m = {.p = &got};
+    uint32_t numa[PLACING_NUMA_MAX];
     struct topo_cpus cpus;
     int rc = each_thread(root, look_at, &l, err);
 
@@ -244,15 +140,17 @@ int placing_look(pid_t root, const struct topo_cpus *own, struct placement *p, s
     if (rc == 0)
         rc = allocation(own, got.step, &cpus, err);
     if (rc == 0)
-        rc = topo_places(&cpus, NULL, &got.places, m.numa, NUMA_MAX, err);
+        rc = topo_places(&cpus, NULL, &got.places, numa, PLACING_NUMA_MAX, err);
     if (rc == 0)
         rc = bindings(&l, err);
+    if (rc == 0)
+        rc = placing_memory_look(root, numa, &got, err);
     free(l.masks);
     if (rc < 0) {
         placement_free(&got);
         return -1;
     }
-    look_at_all_memory(root, &m);
+    got.clock_ms = clock_ms();
     *p = got;
     return 0;
 }
@@ -305,26 +203,17 @@ static int bind_thread(pid_t pid, pid_t tid, void *arg)
     return placement_add_thread(b->now, (uint32_t)pid, (uint32_t)tid, binding);
 }
 
-static void tell_memory(const struct placement *old, struct placing_result *r)
-{
-    const struct placement_memory *m = old->memory;
-
-    if (old->nmemory > 0)
-        snprintf(r->memory, sizeof r->memory, "process %u had %s%s%s%s", m->pid, m->policy,
-                 m->nodes[0] ? " of NUMA nodes " : "", m->nodes,
-                 old->nmemory > 1 ? ", and there are more" : "");
-}
-
 int placing_restore(pid_t root, const struct topo_cpus *own, const struct placement *old,
                     struct placement *now, struct placing_result *r, struct err *err)
 {
     struct placement got = {.step = old->step};
     struct bind b = {.own = own, .old = old, .now = &got, .r = r, .more = true};
+    uint32_t numa[PLACING_NUMA_MAX];
     struct topo_cpus cpus;
     int rc = allocation(own, old->step, &cpus, err);
 
     if (rc == 0)
-        rc = topo_places(&cpus, NULL, &got.places, NULL, 0, err);
+        rc = topo_places(&cpus, NULL, &got.places, numa, PLACING_NUMA_MAX, err);
     if (rc == 0) {
         b.mapped = calloc(old->nbindings + 1, sizeof *b.mapped);
         rc = b.mapped ? place_map(&old->places, old->bindings, old->nbindings, &got.places,
@@ -338,11 +227,17 @@ int placing_restore(pid_t root, const struct topo_cpus *own, const struct placem
         rc = each_thread(root, bind_thread, &b, err);
     }
     free(b.mapped);
+    if (rc == 0)
+        rc = placing_memory_restore(old, numa, &got, r, err);
+    /* What it has now, as it is. */
+    if (rc == 0)
+        rc = placing_memory_look(root, numa, &got, err);
     if (rc < 0) {
         placement_free(&got);
         return -1;
     }
-    tell_memory(old, r);
+    got.clock_ms = clock_ms();
+    r->back_ms = old->clock_ms > got.clock_ms ? old->clock_ms - got.clock_ms : 0;
     *now = got;
     return 0;
 }

@@ -2,8 +2,8 @@
  *
  * placing - look where the threads of a tree run, and bind them again.
  *
- * For a process of the job's user in the job's pid namespace; needs no capability: sched_setaffinity(2) asks for the
- * same uid.  The kernel keeps every binding within the step's cpuset.
+ * For a process of the job's user in the job's pid and time namespaces; needs no capability: sched_setaffinity(2) asks
+ * for the same uid, as ptrace(2) does (mempolicy.h).  The kernel keeps every binding within the step's cpuset.
  */
 #ifndef SPANK_PLACING_H
 #define SPANK_PLACING_H
@@ -15,11 +15,15 @@
 #include <sys/types.h>
 
 struct placing_result {
-    unsigned bound;   /* threads that were bound and are again */
-    unsigned failed;  /* threads whose binding could not be set */
-    bool same_shape;  /* the allocation has the shape of the old one */
-    char why[128];    /* failed: the first reason */
-    char memory[200]; /* "" or which memory policy is lost */
+    unsigned bound;    /* threads that were bound and are again */
+    unsigned failed;   /* threads whose binding could not be set */
+    bool same_shape;   /* the allocation has the shape of the old one */
+    char why[128];     /* failed: the first reason */
+    unsigned policies; /* threads whose memory policy is again what it was */
+    unsigned areas;    /* areas of memory, likewise */
+    unsigned policies_failed;
+    char policy_why[200]; /* the first reason */
+    uint64_t back_ms;     /* by how much CLOCK_MONOTONIC has gone back */
 };
 
 /* Every thread of the tree below root: unbound when it has the mask `own` that Slurm gave the task.  *p gets

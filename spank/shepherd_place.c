@@ -14,7 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PLACE_TIMEOUT_MS 10000
+#define PLACE_TIMEOUT_MS                                                                           \
+    60000 /* placing_memory.c stops long before: its thread would end with it */
 
 struct place_work {
     const struct facts *facts;
@@ -167,9 +168,17 @@ void shepherd_place_restore(struct shepherd *s, const char *generation)
                      r.same_shape ? "" : ", mapped onto another set of cores");
     if (r.failed > 0)
         shepherd_say("%u threads could not be bound to CPUs: %s", r.failed, r.why);
-    if (r.memory[0])
+    if (r.policies > 0 || r.areas > 0)
+        shepherd_say("the NUMA memory policy of %u threads and %u areas is as before", r.policies,
+                     r.areas);
+    if (r.policies_failed > 0)
+        shepherd_say("the NUMA memory policy of %u threads or processes could not be given back: "
+                     "%s; what they allocate from now on comes from the node that touches it first",
+                     r.policies_failed, r.policy_why);
+    if (r.back_ms > 0)
         shepherd_say(
-            "memory policy cannot be set from outside a process: %s; what it allocates from now "
-            "on comes from the NUMA node that touches it first",
-            r.memory);
+            "this node's clock since its start (CLOCK_MONOTONIC) is %llu.%03u s behind the one "
+            "that the job had: programs may wait for that long, or see times before their "
+            "beginning",
+            (unsigned long long)(r.back_ms / 1000), (unsigned)(r.back_ms % 1000));
 }

@@ -115,19 +115,41 @@ END
     finish hwlocbind
 }
 
-# Memory policy cannot be given back: it is said, and which.
+# policies JOB NAME [AREA] - the memory policy of each thread of that program, in order; of an area
+policies() {
+    local pid task
+    pid=$(job_pid "$1" "$2") || return 1
+    for task in "/proc/$pid/task"/*; do
+        echo "$(basename "$task") $(head -n 1 "$task/numa_maps" | cut -d ' ' -f 2)"
+    done | sort -n | cut -d ' ' -f 2
+    [ -z "${3:-}" ] || sed -n "s/^$3 \\([^ ]*\\).*/\\1/p" "/proc/$pid/numa_maps"
+}
+# Memory policy, which CRIU does not save: of threads, of areas, and of one that was set before the program began.
 memory() {
-    local job
+    local job area before
     begin memory 4 'core:2 pu:1' <<END
 #!/bin/bash
-numactl --membind=0 $PROGS/counter $HOME_DIR/memory.stop
+numactl --membind=0 $PROGS/counter $HOME_DIR/memory.stop >/dev/null &
+$PROGS/policy $HOME_DIR/memory.stop
+wait
 END
+    area=$(out "$job" | sed -n 's/^area //p')
+    before=$(policies "$job" policy "$area" | paste -s -d ' ')
+    is "memory: three threads and an area have policies of their own" "$before" "interleave:0 bind:0 default prefer:0"
+    ok "memory: numactl's program has one" wait_until 60 numactl_bound "$job"
     again memory
-    ok "memory: the policy that is lost is named" \
-        wait_out "$job" 'memory policy cannot be set from outside.*had bind of NUMA nodes 0'
+    ok "memory: told" wait_out "$job" 'NUMA memory policy of 3 threads and 1 areas is as before'
+    is "memory: all as before" "$(policies "$job" policy "$area" | paste -s -d ' ')" "$before"
+    ok "memory: numactl's too" numactl_bound "$job"
+    is "memory: the script has none" "$(policies "$job" bash)" default
+    like "memory: show tells it" "$(run scheckpoint show "$job")" '^memory of [0-9]+, 1 areas of 1(\.0)? MiB: prefer on NUMA nodes 0'
     unlike "memory: nothing was bound" "$(out "$job")" 'bound to CPUs'
+    # and it can be saved once more
+    ok "memory: a checkpoint of what was restored" checkpoint "$job"
+    ok "memory: it goes on" goes_on "$job"
     finish memory
 }
+numactl_bound() { [ "$(policies "$1" counter)" = bind:0 ]; }
 
 # Damage to the binding costs the binding only.
 damaged() {

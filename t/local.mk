@@ -1,6 +1,6 @@
 # Programs that the system tests run as jobs. They are built before the tests (make check, or make t-programs) and
 # installed nowhere; they are what the tests say of any program, so no sanitizer or hardening flag of ours.
-t_programs = t/progs/brim t/progs/counter t/progs/daemon t/progs/hazard t/progs/invariant t/progs/locks t/progs/openmp t/progs/sleepers t/progs/snapped \
+t_programs = t/progs/brim t/progs/counter t/progs/daemon t/progs/hazard t/progs/invariant t/progs/locks t/progs/openmp t/progs/policy t/progs/sleepers t/progs/snapped \
 	t/progs/talker t/progs/threads
 EXTRA_PROGRAMS = $(t_programs)
 check_DATA += $(t_programs)
@@ -27,6 +27,9 @@ t_progs_invariant_LDFLAGS =
 t_progs_locks_SOURCES = t/progs/locks.c t/progs/prog.h
 t_progs_locks_CFLAGS = $(WARN_CFLAGS)
 t_progs_locks_LDFLAGS =
+t_progs_policy_SOURCES = t/progs/policy.c t/progs/prog.h
+t_progs_policy_CFLAGS = $(WARN_CFLAGS) -pthread
+t_progs_policy_LDFLAGS = -pthread
 t_progs_openmp_SOURCES = t/progs/openmp.c t/progs/prog.h
 t_progs_openmp_CFLAGS = $(WARN_CFLAGS) -fopenmp
 t_progs_openmp_LDFLAGS = -fopenmp
