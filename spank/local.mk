@@ -17,7 +17,7 @@ keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 
 shepherd_SOURCES = \
 	spank/shepherd_able.c spank/shepherd_caps.c spank/shepherd_found.c spank/shepherd_hook.c spank/hook.c spank/hook.h \
-	spank/shepherd.c spank/shepherd.h spank/shepherd_dump.c spank/shepherd_fence.c spank/shepherd_files.c spank/shepherd_final.c \
+	spank/shepherd.c spank/shepherd.h spank/shepherd_asked.c spank/shepherd_dump.c spank/shepherd_fence.c spank/shepherd_files.c spank/shepherd_final.c \
 	spank/shepherd_limit.c spank/shepherd_request.c \
 	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
 	spank/relay.c spank/relay.h spank/shepherd_launch.c spank/shepherd_script.c spank/shepherd_step.c spank/steps.c \

@@ -16,6 +16,7 @@
  *   shepherd_step.c   a task of a step: how it stands in the script, its input, its end
  *   shepherd_limit.c  the time limit: the last checkpoint comes before it, then the job requeues itself
  *   shepherd_slurm.c  questions to slurmctld, each in a clerk
+ *   shepherd_asked.c  ... of a step's tasks, one for all of a node
  *   shepherd_files.c  what is written in the checkpoint directory, each in a clerk
  *   shepherd_elsewhere.c  what is looked at before a restore; a node that cannot have the job
  *   shepherd_fence.c  whether the job has been started again elsewhere
@@ -79,6 +80,7 @@ struct shepherd {
     int64_t due_ms;  /* of runclock_ms(): when it is over; 0: none */
     int limit_timer; /* timerfd: when to look at the time limit again */
     bool limit_due;
+    bool away_told;      /* that slurmctld does not answer */
     bool limit_near;     /* so near that Slurm may warn of it */
     bool early;          /* the last dump was our own decision: the job may go on when it fails */
     uint32_t slowest_ms; /* longest dump so far */
@@ -256,6 +258,12 @@ void shepherd_able(struct shepherd *s, const struct request *q);
 enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms);
 /* All that it says. */
 int shepherd_slurm_load(struct shepherd *s, int timeout_ms, struct slurmjob *job);
+/* shepherd_asked.c, in a clerk of a step's task: as slurmjob_load, but what another task of the job on this node has asked
+ * since then (shepherd_asked_now) counts too.  Hundreds that are told to end at once would else ask slurmctld at
+ * once, and have no answer in time.  JOBDIR/steps/asked.NODE holds the last answer, and its lock whose turn it is. */
+int shepherd_asked_load(const struct facts *f, int64_t since, struct slurmjob *job,
+                        struct err *err);
+int64_t shepherd_asked_now(void);
 /* Requeue the job; three times 5 s. */
 int shepherd_slurm_requeue(struct shepherd *s, enum slurmjob_how how, struct err *err);
 /* The job that the facts name as source has ended: 0, or -1 with what to do. Waits a while for its last processes. */
@@ -311,6 +319,8 @@ bool shepherd_find_saved(struct shepherd *s, const struct proto_reply *failed,
 void shepherd_limit_arm(struct shepherd *s);
 /* The timer has expired: look again, or make the last checkpoint and requeue. */
 void shepherd_limit_reached(struct shepherd *s);
+/* slurmctld cannot be asked to requeue the job: it goes on, and shepherd_limit_reached tries again. */
+void shepherd_limit_later(struct shepherd *s);
 /* Seconds before the end of a limit of limit_s, given the slowest dump so far. */
 int64_t shepherd_limit_lead(int64_t limit_s, int64_t dump_ms);
 

@@ -3,12 +3,18 @@
 #include "spank/shepherd.h"
 #include "spank/tree.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* Of KillWait (30 s by default); slurmctld answers in milliseconds unless it has much to do, as when it ends many jobs at
+ * once. */
+#define WHY_MS 5000
+#define REQUEUE_AGAIN_S 3
 
 bool shepherd_none_last(struct shepherd *s)
 {
@@ -64,14 +70,38 @@ static void kill_stopped(struct shepherd *s)
         syscall(SYS_pidfd_send_signal, s->rootfd, SIGKILL, NULL, 0);
 }
 
+/* The tree stands still, and to Slurm its end would be that of the job.  So while slurmctld does not answer it is asked
+ * again and again; slurmd's SIGKILL ends that too. */
+static int requeue_patiently(struct shepherd *s, enum slurmjob_how how, bool patient,
+                             struct err *err)
+{
+    enum slurmjob_state state;
+    bool told = false;
+
+    while (shepherd_slurm_requeue(s, how, err) < 0) {
+        if (errno == ESTALE || !patient)
+            return -1;
+        while ((state = shepherd_ask_slurm(s, 5000)) == SLURMJOB_UNKNOWN) {
+            if (!told)
+                shepherd_say("slurmctld does not answer: the job is requeued when it does");
+            told = true;
+            sleep(REQUEUE_AGAIN_S);
+        }
+        if (!told || state == SLURMJOB_CANCELLED || state == SLURMJOB_ENDED)
+            return -1;
+        told = false;
+    }
+    return 0;
+}
+
 /* Slurm does not requeue at its limit, nor for us. */
-static int requeue(struct shepherd *s, struct err *err)
+static int requeue(struct shepherd *s, bool patient, struct err *err)
 {
     enum slurmjob_how how = s->final == FINAL_VACATE ? SLURMJOB_HELD : SLURMJOB_AGAIN;
 
     if (s->requeued)
         return 0;
-    if (shepherd_slurm_requeue(s, how, err) < 0)
+    if (requeue_patiently(s, how, patient, err) < 0)
         return -1;
     s->requeued = true;
     shepherd_event(s, "requeue", "",
@@ -89,8 +119,15 @@ bool shepherd_final_requeue(struct shepherd *s, const struct proto_reply *r)
     char text[500];
 
     /* Of a step's task that is the script's business. */
-    if (s->step || (!asked && s->final != FINAL_TIMELIMIT) || requeue(s, &err) == 0)
+    if (s->step || (!asked && s->final != FINAL_TIMELIMIT) ||
+        requeue(s, !s->early || (!asked && !r->generation[0]), &err) == 0)
         return true;
+    if (!asked && s->early && shepherd_ask_slurm(s, 5000) == SLURMJOB_UNKNOWN) {
+        s->final = FINAL_NONE;
+        s->early = false;
+        shepherd_limit_later(s);
+        return false;
+    }
     if (asked && s->early) {
         snprintf(text, sizeof text, SAVED_ONLY "cannot be requeued: %.400s", err.text);
         shepherd_say("%s", text);
@@ -133,7 +170,7 @@ static void requeue_to_earlier(struct shepherd *s)
 
     if (s->step || s->requeued || !s->last_generation[0])
         return;
-    if (requeue(s, &err) < 0)
+    if (requeue(s, false, &err) < 0)
         shepherd_say("cannot requeue the job at its time limit: %s", err.text);
     else
         shepherd_say("requeued at the time limit: without a last checkpoint it goes on from %s",
@@ -196,7 +233,7 @@ static bool only_warned(struct shepherd *s, enum slurmjob_state state)
 /* SIGTERM is all that Slurm says; slurmctld knows why. */
 void shepherd_terminate(struct shepherd *s)
 {
-    enum slurmjob_state state = shepherd_ask_slurm(s, 1000);
+    enum slurmjob_state state = shepherd_ask_slurm(s, WHY_MS);
 
     if (s->final != FINAL_NONE) {
         terminate_again(s, state);

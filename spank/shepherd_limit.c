@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +14,9 @@
 /* Slurm looks at limits about twice a minute and an administrator may move them: look again. */
 #define LOOK_AGAIN_S 600
 #define LIMITS_EVERY_S 60
+/* slurmctld is away: tasks without number ask it again when it comes back. */
+#define AWAY_MIN_S 10
+#define AWAY_SPREAD_S 20
 
 /* How long before the limit the last checkpoint starts: three times what the slowest one so far
  * took and a margin, at least two minutes; but in a short job no more than a fifth of its time, as
@@ -43,6 +47,40 @@ static void tell_if_never_requeued(const struct shepherd *s, const struct slurmj
         s->facts.job);
 }
 
+static time_t away_s(void)
+{
+    uint32_t random = 0;
+
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
+        random = 0;
+    return AWAY_MIN_S + (time_t)(random % AWAY_SPREAD_S);
+}
+
+void shepherd_limit_later(struct shepherd *s)
+{
+    struct itimerspec t = {{0, 0}, {away_s(), 0}};
+
+    if (!s->away_told)
+        shepherd_say(
+            "slurmctld does not answer: the job goes on, and is saved and requeued when it does");
+    s->away_told = s->limit_due = true;
+    timerfd_settime(s->limit_timer, 0, &t, NULL);
+}
+
+/* The last checkpoint is worth nothing when the job cannot be requeued then.  Nobody ends it at its limit meanwhile: that
+ * is slurmctld's work too, and its SIGTERM a second chance. */
+static bool must_wait(struct shepherd *s)
+{
+    if (s->step)
+        return false;
+    if (shepherd_ask_slurm(s, 5000) == SLURMJOB_UNKNOWN) {
+        shepherd_limit_later(s);
+        return true;
+    }
+    s->away_told = false;
+    return false;
+}
+
 /* max-runtime ends as the time limit does, but the job is held. */
 static void look_at_budget(struct shepherd *s, struct timespec *wait)
 {
@@ -67,8 +105,10 @@ void shepherd_limit_arm(struct shepherd *s)
     s->limit_due = s->limit_near = false;
     if (shepherd_slurm_load(s, 5000, &job) == 0)
         tell_if_never_requeued(s, &job);
-    else
+    else {
         job.state = SLURMJOB_UNKNOWN;
+        t.it_value.tv_sec = away_s();
+    }
     if (job.state == SLURMJOB_RUNNING && job.may_requeue && job.end_time > 0 &&
         job.end_time < INT32_MAX) {
         s->preempted = job.preempted;
@@ -108,6 +148,8 @@ void shepherd_limit_reached(struct shepherd *s)
         shepherd_disabled_tell(s, s->preempted ? "preempt" : "timelimit");
         return; /* the enable looks again */
     }
+    if (must_wait(s))
+        return;
     s->limit_due = false;
     /* The script's shepherd decides when to stop; until then a fresh generation cannot hurt. */
     if (s->step) {

@@ -17,11 +17,25 @@ static int load_job(void *arg, void *result, struct err *err)
     return slurmjob_load(*job, result, err);
 }
 
+struct load_work {
+    const struct facts *facts;
+    int64_t since;
+};
+
+static int load_once(void *arg, void *result, struct err *err)
+{
+    const struct load_work *w = arg;
+
+    return shepherd_asked_load(w->facts, w->since, result, err);
+}
+
 int shepherd_slurm_load(struct shepherd *s, int timeout_ms, struct slurmjob *job)
 {
-    uint32_t id = s->facts.job;
+    struct load_work w = {&s->facts, shepherd_asked_now()};
 
-    return clerk_run(load_job, &id, job, sizeof *job, timeout_ms, NULL);
+    if (!s->step)
+        return clerk_run(load_job, &s->facts.job, job, sizeof *job, timeout_ms, NULL);
+    return clerk_run(load_once, &w, job, sizeof *job, timeout_ms, NULL);
 }
 
 enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms)

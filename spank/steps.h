@@ -4,6 +4,7 @@
  *
  *   JOBDIR/steps/
  *     epoch           the newest start of the job (gendir_fence)
+ *     asked.NODE      what slurmctld told the tasks of a node last (shepherd.h)
  *     run             how the script runs now: "EPOCH start|tree"
  *     WORD-N          claim: the N-th step (from 0) with this WORD since the script was last started from its
  *                     beginning; "ORDER COMMAND".  WORD: digest of srun's command line, or the user's name for it

@@ -16,6 +16,7 @@
 struct process {
     pid_t pid, parent;
     bool ours;
+    char state;
     char comm[16];
 };
 
@@ -33,7 +34,7 @@ static bool read_parent(const char *name, struct process *p)
         return false;
     buf[n] = '\0';
     close_bracket = strrchr(buf, ')');
-    if (!close_bracket || sscanf(close_bracket + 1, " %*c %d", &p->parent) != 1)
+    if (!close_bracket || sscanf(close_bracket + 1, " %c %d", &p->state, &p->parent) != 2)
         return false;
     bracket = strchr(buf, '(');
     *close_bracket = '\0';
@@ -140,7 +141,7 @@ bool tree_has(pid_t root, const char *comm)
     if (root)
         mark_below(list, n, root, NULL);
     for (size_t i = 0; i < n && !found; i++)
-        found = (!root || list[i].ours) && strcmp(list[i].comm, comm) == 0;
+        found = (!root || list[i].ours) && list[i].state != 'Z' && strcmp(list[i].comm, comm) == 0;
     free(list);
     return found;
 }

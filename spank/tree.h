@@ -19,7 +19,8 @@ size_t tree_list(pid_t root, pid_t **pids);
  * would run on past the checkpoint. Returns the number of processes signalled. */
 int tree_kill(pid_t root);
 
-/* Is a process of that name (comm) below root?  root 0: anywhere in /proc. */
+/* Is a process of that name (comm) below root, and no zombie, which a stopped parent does not reap?  root 0: anywhere in
+ * /proc. */
 bool tree_has(pid_t root, const char *comm);
 
 /* SIGSTOP to root and every descendant, but those of that name and what is below them. */
