@@ -80,13 +80,14 @@ struct shepherd {
     int64_t due_ms;  /* of runclock_ms(): when it is over; 0: none */
     int limit_timer; /* timerfd: when to look at the time limit again */
     bool limit_due;
-    bool away_told;      /* that slurmctld does not answer */
-    bool limit_near;     /* so near that Slurm may warn of it */
-    bool early;          /* the last dump was our own decision: the job may go on when it fails */
-    uint32_t slowest_ms; /* longest dump so far */
-    int rootfd;          /* pidfd of the root (ckpt-init) */
-    pid_t root;          /* our child; 0: restored, the keeper's child */
-    pid_t restored_pid;  /* as its pid namespace numbers it */
+    int64_t limit_at; /* the same in seconds since 1970, as slurmctld had it last; 0: not known */
+    bool away_told;   /* that slurmctld does not answer */
+    bool limit_near;  /* so near that Slurm may warn of it */
+    bool early;       /* the last dump was our own decision: the job may go on when it fails */
+    uint32_t slowest_ms;    /* longest dump so far */
+    int rootfd;             /* pidfd of the root (ckpt-init) */
+    pid_t root;             /* our child; 0: restored, the keeper's child */
+    pid_t restored_pid;     /* as its pid namespace numbers it */
     int64_t ran_s, began_s; /* seconds in the runs before; when this one began (CLOCK_MONOTONIC) */
     uint32_t cost_ms;       /* of a checkpoint, for interval=auto; 0: not known */
     bool budget_due;        /* max-runtime is over */

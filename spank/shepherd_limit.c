@@ -108,13 +108,15 @@ void shepherd_limit_arm(struct shepherd *s)
     else {
         job.state = SLURMJOB_UNKNOWN;
         t.it_value.tv_sec = away_s();
+        s->limit_due = s->limit_at > 0 && now >= s->limit_at;
     }
     if (job.state == SLURMJOB_RUNNING && job.may_requeue && job.end_time > 0 &&
         job.end_time < INT32_MAX) {
         s->preempted = job.preempted;
         s->limit_near = job.end_time - now <= SUBMIT_WARNING_S + LIMITS_EVERY_S;
         s->lead_s = shepherd_limit_lead(job.end_time - job.start_time, s->slowest_ms);
-        wait = job.end_time - s->lead_s - now;
+        s->limit_at = job.end_time - s->lead_s;
+        wait = s->limit_at - now;
         s->limit_due = wait <= 0;
         if (wait < LOOK_AGAIN_S)
             t.it_value.tv_sec = wait > 0 ? (time_t)wait : 1;
