@@ -1,6 +1,6 @@
 bin_PROGRAMS += scheckpoint
 scheckpoint_SOURCES = \
-	cmd/scheckpoint.c cmd/able.c cmd/cmd.h cmd/options.c cmd/options.h cmd/verb.h cmd/base.c cmd/base.h cmd/become.c cmd/become.h cmd/ask.c cmd/ask.h cmd/ask_operator.c cmd/ask_owner.c cmd/ask_steps.c spank/steps_task.c spank/steps.h cmd/check.c cmd/history.c cmd/history.h cmd/history_html.c cmd/create.c cmd/capture.c cmd/capture.h cmd/diff.c cmd/disable.c cmd/doctor.c cmd/doctor.h cmd/doctor_node.c cmd/doctor_plugstack.c cmd/doctor_slurm.c cmd/doctor_try.c spank/nsroot.c spank/nsroot.h \
+	cmd/scheckpoint.c cmd/able.c cmd/cmd.h cmd/options.c cmd/options.h cmd/verb.h cmd/base.c cmd/base.h cmd/become.c cmd/become.h cmd/foreign.c cmd/foreign.h cmd/ask.c cmd/ask.h cmd/ask_operator.c cmd/ask_owner.c cmd/ask_steps.c spank/steps_task.c spank/steps.h cmd/check.c cmd/history.c cmd/history.h cmd/history_html.c cmd/create.c cmd/capture.c cmd/capture.h cmd/diff.c cmd/disable.c cmd/doctor.c cmd/doctor.h cmd/doctor_node.c cmd/doctor_plugstack.c cmd/doctor_slurm.c cmd/doctor_try.c spank/nsroot.c spank/nsroot.h \
 	cmd/errors.c cmd/generation.c cmd/generation.h cmd/job.c cmd/job.h cmd/job_name.c cmd/list.c \
 	cmd/look.c cmd/look.h cmd/look_files.c cmd/look_impl.h cmd/look_memory.c cmd/metrics.c \
 	spank/metrics.c spank/metrics.h spank/tally.h spank/tally_root.c \

@@ -59,7 +59,7 @@ static const struct {
     {VERB_WAITS, "--wait, --no-wait and --timeout belong to verbs that ask a job, not to"},
     {VERB_NODE, "--node belongs to check, doctor and metrics, not to"},
     {VERB_OUTPUT, "--output belongs to metrics, not to"},
-    {VERB_USER, "--user belongs to prune and doctor, not to"},
+    {VERB_USER, "--user belongs to list, error, prune and doctor, not to"},
     {VERB_HTML, "--html belongs to history, not to"},
     {VERB_ALL, "--all belongs to verify, not to"},
     {VERB_PRUNES,

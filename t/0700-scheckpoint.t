@@ -192,10 +192,9 @@ others() {
     like "a job that does not answer root, as one without checkpoints would" "$(run_root scheckpoint create "$job" 2>&1
         echo "status $?")" 'does not answer: was it submitted with --checkpoint'
     like "root disables nothing" "$(run_root scheckpoint disable "$job" 2>&1; echo "status $?")" '^status 3$'
-    like "root does not list" "$(run_root scheckpoint list "$job" 2>&1; echo "status $?")" 'only a job.s owner'
-    like "nor look for errors" "$(run_root scheckpoint error "$job" 2>&1; echo "status $?")" '^status 3$'
+    like "root does not show" "$(run_root scheckpoint show "$job" 2>&1; echo "status $?")" 'only a job.s owner'
     run_root strace -f -e trace=open,openat,openat2,chdir -o "$TEST_TMP/strace" \
-        scheckpoint -d "$SCRATCH" list "$job" >/dev/null 2>&1
+        scheckpoint -d "$SCRATCH" show "$job" >/dev/null 2>&1
     ok "root's calls are seen" grep -q 'openat(.*libc' "$TEST_TMP/strace"
     is "root does not open a user's directory" "$(grep -F "$SCRATCH" "$TEST_TMP/strace")" ""
     run scancel "$job"
