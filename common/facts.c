@@ -76,6 +76,7 @@ static const struct row rows[] = {
     ROW(mtbf, NUM32, 60, UINT32_MAX),
     ROW(max_runtime, NUM32, 0, UINT32_MAX),
     ROW(source_job, NUM32, 0, UINT32_MAX),
+    ROW(source_task, NUM32, 0, UINT32_MAX),
     ROW(source_generation, LIST, 0, 0),
     ROW(files, LIST, 0, 0),
     ROW(files_limit, NUM64, 0, UINT64_MAX),

@@ -86,8 +86,10 @@ struct facts {
         overhead; /* (user) with it: thousandths of the time that checkpoints may take; 0: by mtbf */
     uint32_t mtbf; /* seconds between failures of this job's nodes, on average */
     uint32_t
-        max_runtime;     /* (user) seconds that the job may run, over all its starts; 0: no limit */
-    uint32_t source_job; /* (user) whose checkpoint this job begins with; 0: none */
+        max_runtime; /* (user) seconds that the job may run, over all its starts; 0: no limit */
+    uint32_t
+        source_task; /* (user) with source_job an array's id: 1 and the task's number; 0: none */
+    uint32_t source_job;        /* (user) whose checkpoint this job begins with; 0: none */
     char source_generation[32]; /* (user) which; "": the newest that is good */
     char files
         [FACTS_FILES_MAX]; /* (user) paths and patterns, ':' between them, to be copied into each

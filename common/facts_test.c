@@ -62,6 +62,8 @@ static struct facts good(void)
     snprintf(f.files, sizeof f.files, "./a b:/dev/shm/x*");
     f.files_limit = UINT64_C(2) << 30;
     f.files_small = 4096;
+    f.source_job = 12;
+    f.source_task = 4;
     f.inputs = CHOICE_WARN;
     f.snapshot = SNAPSHOT_REQUIRE;
     f.snapshot_tight = TIGHT_DROP;

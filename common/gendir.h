@@ -28,6 +28,7 @@
 #define GENDIR_NAME "gen-%04u-%06u"
 /* Symbolic links to where the task's output goes, for a job that is restored as another one; read, never followed. */
 #define GENDIR_STDOUT "output"
+#define GENDIR_ARRAY "array" /* of a task of an array: "ARRAY_TASK" */
 #define GENDIR_STDERR "errors"
 
 struct gendir_id {
@@ -57,6 +58,8 @@ int gendir_open_task(const struct facts *f, bool create, struct err *err);
 /* The nonce of a job's directory in BASE, of several the one that changed last (a job id may come again).  errno
  * ENOENT: there is none; ENXIO: no BASE. */
 int gendir_find_job(const struct facts *f, uint32_t job, char nonce[17], struct err *err);
+/* The same of f's source_job and source_task: for a task of an array also its own id, which is in the directory's name. */
+int gendir_find_source(const struct facts *f, uint32_t *job, char nonce[17], struct err *err);
 
 /* Beneath dirfd, open one name (no slash) with the resolve flags above plus O_CLOEXEC|O_NOFOLLOW|
  * O_NONBLOCK; regular files only are returned by gendir_open_file (fstat), directories by

@@ -18,7 +18,7 @@ static const char *const files[] = {
     "script",       "script.tmp",  "ckpt-init",   "ckpt-init.tmp", EVENTS_FILE,   EVENTS_FILE ".1",
     "stdin",        "stdout",      "stderr",      "input",         "input.tmp",   "exit",
     "exit.tmp",     "live",        "live.tmp",    "last",          "environment", "environment.tmp",
-    PLACEMENT_NEXT, PLACEMENT_NOW, GENDIR_STDOUT, GENDIR_STDERR};
+    PLACEMENT_NEXT, PLACEMENT_NOW, GENDIR_STDOUT, GENDIR_STDERR,   GENDIR_ARRAY};
 static const char *const dirs[] = {REQUEST_DIR, ANSWER_DIR, "log", "kept"};
 
 static int empty_dir(int dirfd, const char *name, uid_t uid)
@@ -149,24 +149,53 @@ int gendir_remove_job(const struct facts *f, struct err *err)
     return rc;
 }
 
-/* "CLUSTER.JOBID.NONCE" of that job? */
-static bool is_of_job(const char *name, const char *prefix, char nonce[17])
-{
-    size_t n = strlen(prefix);
+/* What is looked for, and what was found last. */
+struct find {
+    const struct facts *f;
+    uint32_t job;   /* its id; 0: whoever has the link */
+    char array[32]; /* target of that link */
+    int basefd;
+    bool found;
+    struct timespec when;
+    uint32_t id;
+    char nonce[17];
+};
 
-    if (strncmp(name, prefix, n) != 0 || !facts_nonce_ok(name + n))
+/* "CLUSTER.JOBID.NONCE": a cluster's name may hold dots. */
+static bool parse_name(const struct find *x, const char *name, uint32_t *id, const char **nonce)
+{
+    size_t n = strlen(x->f->cluster);
+    char *end;
+    unsigned long v;
+
+    if (strncmp(name, x->f->cluster, n) != 0 || name[n] != '.' || name[n + 1] < '1' ||
+        name[n + 1] > '9')
         return false;
-    memcpy(nonce, name + n, 17);
-    return true;
+    errno = 0;
+    v = strtoul(name + n + 1, &end, 10);
+    if (errno || *end != '.' || v >= UINT32_MAX || !facts_nonce_ok(end + 1))
+        return false;
+    *id = (uint32_t)v;
+    *nonce = end + 1;
+    return x->job == 0 || x->job == *id;
+}
+
+static bool has_link(const struct find *x, int taskfd)
+{
+    char to[sizeof x->array + 1];
+    ssize_t n = readlinkat(taskfd, GENDIR_ARRAY, to, sizeof to - 1);
+
+    to[n > 0 ? n : 0] = '\0';
+    return strcmp(to, x->array) == 0;
 }
 
 /* When something in it changed last; false: it is no directory of ours. */
-static bool last_change(int basefd, const char *name, const struct facts *f, struct timespec *when)
+static bool last_change(const struct find *x, const char *name, struct timespec *when)
 {
-    int jobfd = beneath_open_dir(basefd, name, f->uid, NULL);
-    int taskfd = jobfd < 0 ? -1 : beneath_open_dir(jobfd, f->task, f->uid, NULL);
+    int jobfd = beneath_open_dir(x->basefd, name, x->f->uid, NULL);
+    int taskfd = jobfd < 0 ? -1 : beneath_open_dir(jobfd, x->f->task, x->f->uid, NULL);
     struct stat st;
-    bool ok = taskfd >= 0 && fstat(taskfd, &st) == 0;
+    bool ok = taskfd >= 0 && fstat(taskfd, &st) == 0 && (!x->array[0] || has_link(x, taskfd));
 
     if (ok)
         *when = st.st_mtim;
@@ -175,31 +204,69 @@ static bool last_change(int basefd, const char *name, const struct facts *f, str
     return ok;
 }
 
-int gendir_find_job(const struct facts *f, uint32_t job, char nonce[17], struct err *err)
+static void consider(struct find *x, const char *name)
 {
-    struct timespec best = {0, 0}, when;
-    int basefd = gendir_open_base(f->dir, f->uid, false, err);
-    DIR *d = basefd < 0 ? NULL : beneath_list(basefd, err);
-    char prefix[96], one[17];
-    bool found = false;
+    struct timespec when;
+    const char *nonce;
+    uint32_t id;
+
+    if (!parse_name(x, name, &id, &nonce) || !last_change(x, name, &when) ||
+        (x->found && (when.tv_sec < x->when.tv_sec ||
+                      (when.tv_sec == x->when.tv_sec && when.tv_nsec <= x->when.tv_nsec))))
+        return;
+    x->found = true;
+    x->when = when;
+    x->id = id;
+    memcpy(x->nonce, nonce, sizeof x->nonce);
+}
+
+static int find(struct find *x, struct err *err)
+{
+    DIR *d;
     struct dirent *e;
 
-    snprintf(prefix, sizeof prefix, "%s.%u.", f->cluster, job);
+    x->basefd = gendir_open_base(x->f->dir, x->f->uid, false, err);
+    d = x->basefd < 0 ? NULL : beneath_list(x->basefd, err);
     while (d && (e = readdir(d)))
-        if (is_of_job(e->d_name, prefix, one) && last_change(basefd, e->d_name, f, &when) &&
-            (!found || when.tv_sec > best.tv_sec ||
-             (when.tv_sec == best.tv_sec && when.tv_nsec > best.tv_nsec))) {
-            found = true;
-            best = when;
-            memcpy(nonce, one, sizeof one);
-        }
+        consider(x, e->d_name);
     if (d)
         beneath_end(d);
-    io_close(&basefd);
+    io_close(&x->basefd);
     if (!d) {
         errno = errno == ENOENT ? ENXIO : errno;
         return -1;
     }
+    return 0;
+}
+
+int gendir_find_job(const struct facts *f, uint32_t job, char nonce[17], struct err *err)
+{
+    struct find x = {.f = f, .job = job};
+
+    if (find(&x, err) < 0)
+        return -1;
     errno = ENOENT;
-    return found ? 0 : err_set(err, "there are no checkpoints of job %u in %s", job, f->dir);
+    if (!x.found)
+        return err_set(err, "there are no checkpoints of job %u in %s", job, f->dir);
+    memcpy(nonce, x.nonce, sizeof x.nonce);
+    return 0;
+}
+
+int gendir_find_source(const struct facts *f, uint32_t *job, char nonce[17], struct err *err)
+{
+    struct find x = {.f = f};
+
+    if (f->source_task == 0) {
+        *job = f->source_job;
+        return gendir_find_job(f, f->source_job, nonce, err);
+    }
+    snprintf(x.array, sizeof x.array, "%u_%u", f->source_job, f->source_task - 1);
+    if (find(&x, err) < 0)
+        return -1;
+    errno = ENOENT;
+    if (!x.found)
+        return err_set(err, "there are no checkpoints of job %s in %s", x.array, f->dir);
+    *job = x.id;
+    memcpy(nonce, x.nonce, sizeof x.nonce);
+    return 0;
 }

@@ -169,6 +169,7 @@ static void other_tasks_of_the_job(void **state)
 static void found_by_its_id(void **state)
 {
     char nonce[17] = "";
+    uint32_t id = 0;
     struct err e = {""};
 
     (void)state;
@@ -182,6 +183,20 @@ static void found_by_its_id(void **state)
     assert_int_equal(mkdirat(basefd, "test.45.0123456789abcdef", 0700), 0);
     for (uint32_t job = 43; job < 46; job++)
         assert_int_equal(gendir_find_job(&facts, job, nonce, &e), -1);
+    facts.source_job = facts.job;
+    assert_int_equal(gendir_find_source(&facts, &id, nonce, &e), 0);
+    assert_true(id == facts.job);
+    facts.source_job = 40;
+    facts.source_task = 4; /* 40_3 */
+    assert_int_equal(gendir_find_source(&facts, &id, nonce, &e), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(symlinkat("40_3", basefd, JOB "/batch/" GENDIR_ARRAY), 0);
+    id = 0;
+    assert_int_equal(gendir_find_source(&facts, &id, nonce, &e), 0);
+    assert_true(id == facts.job);
+    assert_string_equal(nonce, facts.nonce);
+    facts.source_task = 31; /* 40_30 */
+    assert_int_equal(gendir_find_source(&facts, &id, nonce, &e), -1);
     snprintf(facts.dir + strlen(facts.dir), 4, "/no");
     assert_int_equal(gendir_find_job(&facts, facts.job, nonce, &e), -1);
     assert_int_equal(errno, ENXIO);

@@ -205,8 +205,15 @@ static bool set_restore(struct spec *s, const char *value)
     const char *p = value;
 
     s->has_restore = true;
+    s->restore_task = 0;
     if (*value == '0' || !take_u32(&p, UINT32_MAX - 1, &s->restore_job))
         return false;
+    if (*p == '_') {
+        p++;
+        if (!take_u32(&p, UINT32_MAX - 2, &s->restore_task))
+            return false;
+        s->restore_task++;
+    }
     return !*p || (*p == '.' &&
                    (!strcmp(p + 1, "last") || spec_parse_generation(p + 1, s->restore_generation)));
 }
@@ -357,7 +364,8 @@ static const struct row {
      offsetof(struct spec, has_compress)},
     {"isolation", "private or host", set_isolation, offsetof(struct spec, has_isolation)},
     {"name", "1 to 24 letters, digits and _", set_name, offsetof(struct spec, has_name)},
-    {"restore", "a job's id, or with a generation as in 12.0.3, 12.gen-0000-000003 or 12.last",
+    {"restore",
+     "a job's id (12, or 12_3), or with a generation as in 12.0.3, 12.gen-0000-000003 or 12.last",
      set_restore, offsetof(struct spec, has_restore)},
     {"files", "a path, or several with ':' between them, without '..'", set_files,
      offsetof(struct spec, has_files)},

@@ -43,6 +43,7 @@ struct spec {
     uint32_t incremental; /* facts.h */
     bool has_restore;
     uint32_t restore_job;
+    uint32_t restore_task;       /* 12_3: 4; 0: not a task of an array */
     char restore_generation[32]; /* "": the newest that is good */
 };
 

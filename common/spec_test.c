@@ -283,6 +283,12 @@ static void another_jobs_checkpoint(void **state)
         "restore=1.0.1.2",
         "restore=1.10000.1",
         "restore=1.0.4294967296",
+        "restore=1_",
+        "restore=1_x",
+        "restore=1_-1",
+        "restore=_3",
+        "restore=1_2_3",
+        "restore=1_4294967295",
         "restore=../1",
         "restore=1/..",
         "restore=1./",
@@ -301,6 +307,11 @@ static void another_jobs_checkpoint(void **state)
     assert_int_equal(spec_parse("restore=12,30", &s, NULL), 0);
     assert_true(s.has_restore && s.has_interval);
     assert_int_equal(s.restore_job, 12);
+    assert_int_equal(s.restore_task, 0);
+    assert_int_equal(spec_parse("restore=12_3.last", &s, NULL), 0);
+    assert_int_equal(s.restore_job, 12);
+    assert_int_equal(s.restore_task, 4);
+    assert_int_equal(spec_parse("restore=12,30", &s, NULL), 0);
     assert_string_equal(s.restore_generation, "");
     assert_int_equal(spec_parse("restore=4294967294.last", &s, NULL), 0);
     assert_int_equal(s.restore_job, UINT32_MAX - 1);

@@ -68,9 +68,8 @@ int source_open(const struct facts *f, struct source *s, int *taskfd, struct err
 
     memset(s, 0, sizeof *s);
     s->facts = *f;
-    s->facts.job = f->source_job;
     s->facts.epoch = UINT32_MAX; /* any start of it */
-    if (gendir_find_job(f, f->source_job, s->facts.nonce, err) < 0)
+    if (gendir_find_source(f, &s->facts.job, s->facts.nonce, err) < 0)
         return -1;
     oldfd = gendir_open_task(&s->facts, false, err);
     newfd = oldfd < 0 ? -1 : gendir_open_task(f, false, err);

@@ -143,6 +143,7 @@ static int user_part(const struct conf *conf, const struct policy_task *t, struc
     f->compress_level = s.has_compress ? s.compress_level : conf->compress_level;
     f->isolation = s.has_isolation ? s.isolation : conf->isolation;
     f->source_job = t->batch ? s.restore_job : 0; /* steps inherit the option */
+    f->source_task = t->batch ? s.restore_task : 0;
     memcpy(f->source_generation, s.restore_generation, sizeof f->source_generation);
     memcpy(f->files, s.files, sizeof f->files);
     f->files_limit = s.has_files_limit ? s.files_limit : conf->files_limit;

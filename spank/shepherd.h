@@ -368,6 +368,8 @@ void shepherd_step_end(struct shepherd *s);
 
 /* --- shepherd_files.c */
 int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err);
+/* The own id of the job whose checkpoint this one begins with, where it was named as a task of an array: 12_3. */
+int shepherd_files_find_source(struct shepherd *s, struct err *err);
 void shepherd_event(struct shepherd *s, const char *event, const char *generation, const char *text,
                     const struct proto_reply *r);
 /* 1: a request was taken, 0: none, -1 */

@@ -36,13 +36,25 @@ static void note_output(int taskfd, int fd, const char *name)
         errno = 0; /* then the other job writes into this one's output */
 }
 
+/* For --checkpoint=restore=12_3: the directory has the task's own id in its name. */
+static void note_array(const struct facts *f, int taskfd)
+{
+    char name[32];
+
+    if (f->array_job == 0)
+        return;
+    (void)unlinkat(taskfd, GENDIR_ARRAY, 0);
+    snprintf(name, sizeof name, "%u_%u", f->array_job, f->array_task);
+    if (symlinkat(name, taskfd, GENDIR_ARRAY) < 0)
+        errno = 0; /* then it is found by its own id only */
+}
+
 /* The directory of the job whose checkpoint this one begins with. */
 static int open_source(const struct facts *f, struct err *err)
 {
     struct facts from = *f;
 
-    from.job = f->source_job;
-    if (gendir_find_job(f, from.job, from.nonce, err) < 0)
+    if (gendir_find_source(f, &from.job, from.nonce, err) < 0)
         return -1;
     return gendir_open_task(&from, false, err);
 }
@@ -128,12 +140,33 @@ static int set_up(void *arg, void *result, struct err *err)
              : 0;
     note_output(taskfd, STDOUT_FILENO, GENDIR_STDOUT);
     note_output(taskfd, STDERR_FILENO, GENDIR_STDERR);
+    note_array(w->facts, taskfd);
     io_close(&sourcefd);
     /* What an earlier run of the job was told to leave alone does not bind this one. */
     if (w->facts->epoch > 0)
         answer_forget(taskfd, "disable");
     io_close(&taskfd);
     return rc;
+}
+
+static int find_source(void *arg, void *result, struct err *err)
+{
+    char nonce[17];
+
+    return gendir_find_source(arg, result, nonce, err);
+}
+
+int shepherd_files_find_source(struct shepherd *s, struct err *err)
+{
+    uint32_t id = 0;
+
+    if (s->facts.source_task == 0)
+        return 0;
+    if (clerk_run(find_source, &s->facts, &id, sizeof id, 60000, err) < 0)
+        return -1;
+    s->facts.source_job = id;
+    s->facts.source_task = 0;
+    return 0;
 }
 
 int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err)

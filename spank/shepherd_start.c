@@ -316,7 +316,8 @@ static int restore_source(struct shepherd *s)
     struct err err = {{0}};
     int rc;
 
-    if (shepherd_slurm_source_ended(s, &err) < 0 || shepherd_script_begin(s, &err) < 0)
+    if (shepherd_files_find_source(s, &err) < 0 || shepherd_slurm_source_ended(s, &err) < 0 ||
+        shepherd_script_begin(s, &err) < 0)
         return hold(s, err.text);
     shepherd_say("begins with a checkpoint of job %u", s->facts.source_job);
     rc = restore(s, PROTO_F_SOURCE);

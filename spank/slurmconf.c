@@ -61,7 +61,12 @@ static const char *unended(uint32_t state)
     }
 }
 
-const char *slurmconf_job_unended(uint32_t job)
+static bool is_job(const slurm_job_info_t *j, uint32_t job, uint32_t task)
+{
+    return task == 0 ? j->job_id == job : j->array_job_id == job && j->array_task_id == task - 1;
+}
+
+const char *slurmconf_job_unended(uint32_t job, uint32_t task)
 {
     /* As this release's header declares them: they differ. */
     __typeof__(&slurm_load_job) load =
@@ -74,7 +79,7 @@ const char *slurmconf_job_unended(uint32_t job)
     if (!load || !done || load(&msg, SLURMAPI_JOB(job), SHOW_ALL) != SLURM_SUCCESS)
         return NULL;
     for (uint32_t i = 0; i < msg->record_count; i++)
-        if (msg->job_array[i].job_id == job)
+        if (is_job(&msg->job_array[i], job, task))
             state = unended(msg->job_array[i].job_state);
     done(msg);
     return state;

@@ -29,8 +29,8 @@ bool slurmconf_warns(void);
 const char *slurmconf_cluster(void);
 
 /* At submission: Slurm's word for the state of a job that has not ended, NULL when it has or slurmctld does not
- * know it. */
-const char *slurmconf_job_unended(uint32_t job);
+ * know it.  task: 0, or 1 and the number of a task of the array `job`. */
+const char *slurmconf_job_unended(uint32_t job, uint32_t task);
 
 /* Run `program` in place of the task's own: in task_init.  Slurm 23.02.5 and later have
  * spank_prepend_task_argv(); before, argv[0] is replaced and the original goes into the environment
