@@ -68,7 +68,7 @@ held=0
 for pid in $(job_pids "$job"); do
     case $(cat "/proc/$pid/comm") in
         keeper) grep -q '/tally\.' "/proc/$pid/maps" && held=1 ;;
-        *) ! ls -l "/proc/$pid/fd" | grep -q tally || held="$pid" ;;
+        *) [ -z "$(find "/proc/$pid/fd" -lname '*/tally.*' 2>/dev/null)" ] || held="$pid" ;;
     esac
 done
 is "the keeper, and nobody else, has the file" "$held" 1

@@ -4,13 +4,14 @@
 # machines.sh - contrib/vmtest's virtual machines: start, stop, follow their stories. work, image, shell, keep, limit, suite,
 # passed, failed, say and die are vmtest's.
 
+work='' image='' shell=no keep=no limit='' passed=0 failed=0 # until vmtest says otherwise
 declare -A machines=() # name: pid of qemu
 
 # Is KVM there, and does it work?  Some hosts show the device and hang: a kernel without a root must end by itself.
 machines_accel() {
     local try=(-accel kvm -cpu host)
-    if [ -w /dev/kvm ] && (ulimit -c 0; exec timeout -k 1 20 qemu-system-x86_64 "${try[@]}" -smp 1 -m 256 -display none -nodefaults -no-reboot \
-        -kernel "$work/vmlinuz" -append "panic=-1" >/dev/null 2>&1 </dev/null) 2>/dev/null; then
+    if [ -w /dev/kvm ] && (ulimit -c 0; timeout -k 1 20 qemu-system-x86_64 "${try[@]}" -smp 1 -m 256 -display none -nodefaults -no-reboot \
+        -kernel "$work/vmlinuz" -append "panic=-1" >/dev/null 2>&1 </dev/null; exit $?) 2>/dev/null; then
         accel=("${try[@]}")
         kernel_words=
     else
