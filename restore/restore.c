@@ -27,6 +27,7 @@
 #include "restore/verify.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -289,6 +290,9 @@ int main(int argc, char **argv)
         return 0;
     }
     r.started = attempt_now_ms();
+    /* Frames come and go by the hundred: the kernel is not to make each of their pages anew. */
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
     if (helper_sanitize(HELPER_FD_RESULT, &err) < 0) {
         dprintf(STDERR_FILENO, "restore: %s\n", err.text);
         return 1;
