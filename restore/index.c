@@ -73,7 +73,7 @@ static int check_own(const struct index *ix, struct err *err)
         if (!ix->frames[i].file)
             own[n++] = &ix->frames[i];
     if (n > 1)
-        qsort(own, n, sizeof *own, by_place);
+        qsort(own, n, sizeof(const struct frame *), by_place);
     for (size_t i = 0; i < n && own[i]->at == at; i++)
         at += own[i]->stored;
     free(own);
