@@ -47,4 +47,8 @@ cmd_target_test_LDADD = libimage.la libcommon.la $(SLURM_LIBS) $(CMOCKA_LIBS)
 cmd_verify_pages_test_SOURCES = cmd/verify_pages_test.c cmd/verify_pages.c
 cmd_verify_pages_test_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CMOCKA_CFLAGS)
 cmd_verify_pages_test_LDADD = libread.la libimage.la libcommon.la $(ZSTD_LIBS) $(LZ4_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += cmd/capture_test
+cmd_capture_test_SOURCES = cmd/capture_test.c cmd/capture.c cmd/progress.c
+cmd_capture_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+cmd_capture_test_LDADD = libcommon.la $(CMOCKA_LIBS)
 endif
