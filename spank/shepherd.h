@@ -214,6 +214,9 @@ void shepherd_final(struct shepherd *s);
 /* It is safe and the tree stands still: requeue where that is ours to do, and end everything.  False: it could
  * not be requeued, who asked for it has been told, and the job runs on. */
 bool shepherd_final_saved(struct shepherd *s, const struct proto_reply *r);
+/* What SIGTERM meant, where that was not known before the dump: FINAL_UNKNOWN stays when it still is not, or when it is the
+ * job that is to have it. */
+void shepherd_final_find_out(struct shepherd *s);
 /* Before that, where the job must be requeued first: false as above. */
 bool shepherd_final_requeue(struct shepherd *s, const struct proto_reply *r);
 /* The job was started again elsewhere: this copy of it must not go on. */

@@ -255,9 +255,11 @@ void shepherd_dump_over(struct shepherd *s, const struct proto_reply *r)
     s->dumping = false;
     if (marked && s->ring)
         shepherd_script_ask(s, "create");
-    if (stopped && marked && shepherd_script_stop(s))
+    shepherd_final_find_out(s);
+    if (stopped && marked && s->final != FINAL_UNKNOWN && shepherd_script_stop(s))
         return;
-    if (stopped && !marked && r->error == 0 && shepherd_final_saved(s, r))
+    if (stopped && !marked && r->error == 0 && s->final != FINAL_UNKNOWN &&
+        shepherd_final_saved(s, r))
         return;
     shepherd_requests_answer(s, r, vetoed ? "refused" : r->error ? "failed" : "done", r->text);
     if (stopped && r->error == 0)
@@ -280,7 +282,7 @@ void shepherd_dump_idle(struct shepherd *s)
 {
     s->dumping = false;
     if (s->final == FINAL_UNKNOWN)
-        shepherd_dump(s, "terminate", false);
+        shepherd_dump(s, "terminate", true);
     else if (s->final == FINAL_CANCELLED)
         shepherd_final_failed(s);
     else if (s->final != FINAL_NONE)

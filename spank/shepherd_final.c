@@ -216,6 +216,24 @@ static void terminate_again(struct shepherd *s, enum slurmjob_state state)
         shepherd_final_failed(s);
 }
 
+/* Many were told to end at once, and slurmctld had no time for an answer when it was asked; now that the tree is saved and
+ * stands still there may be one. */
+void shepherd_final_find_out(struct shepherd *s)
+{
+    if (s->final != FINAL_UNKNOWN)
+        return;
+    switch (shepherd_ask_slurm(s, 2 * WHY_MS)) {
+    case SLURMJOB_REQUEUED:
+        s->final = FINAL_REQUEUE;
+        break;
+    case SLURMJOB_TIMEOUT:
+        s->final = FINAL_TIMELIMIT;
+        break;
+    default:
+        break;
+    }
+}
+
 /* At the beginning of a preemption's grace time Slurm sends SIGTERM to the steps, and not to the batch script, which
  * would go on to its next command if they ended.  So it is a warning: the end comes with the requeue. */
 static bool only_warned(struct shepherd *s, enum slurmjob_state state)
@@ -263,7 +281,7 @@ void shepherd_terminate(struct shepherd *s)
         return;
     }
     if (s->final == FINAL_UNKNOWN && !s->dumping)
-        shepherd_dump(s, "terminate", false);
+        shepherd_dump(s, "terminate", true);
     else if (s->final != FINAL_UNKNOWN)
         shepherd_final(s);
     /* It may stay disabled until SIGKILL. */
