@@ -22,7 +22,7 @@ shepherd_SOURCES = \
 	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
 	spank/relay.c spank/relay.h spank/shepherd_launch.c spank/shepherd_script.c spank/shepherd_step.c spank/steps.c \
 	spank/steps.h spank/steps_task.c \
-	spank/interval.c spank/interval.h spank/shepherd_budget.c spank/elsewhere.c spank/elsewhere.h spank/shepherd_elsewhere.c spank/slurmjob_elsewhere.c \
+	spank/interval.c spank/interval.h spank/environ.c spank/environ.h spank/shepherd_environ.c spank/shepherd_budget.c spank/elsewhere.c spank/elsewhere.h spank/shepherd_elsewhere.c spank/slurmjob_elsewhere.c \
 	spank/mempolicy.c spank/mempolicy.h spank/placing.c spank/placing.h spank/placing_memory.c spank/placing_memory.h \
 	dump/inject.c dump/inject.h dump/inject_arch.h spank/shepherd_place.c spank/topo.c spank/topo.h spank/tree.c spank/tree.h
 step_claim_SOURCES = spank/step-claim.c spank/steps.c spank/steps.h spank/steps_task.c
@@ -37,10 +37,13 @@ ckpt_init_CFLAGS = $(WARN_CFLAGS) -fstack-protector-strong
 ckpt_init_LDFLAGS = -all-static
 
 if HAVE_CMOCKA
-check_PROGRAMS += spank/elsewhere_test spank/interval_test spank/topo_test
+check_PROGRAMS += spank/elsewhere_test spank/environ_test spank/interval_test spank/topo_test
 spank_interval_test_SOURCES = spank/interval_test.c spank/interval.c spank/interval.h
 spank_interval_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 spank_interval_test_LDADD = libimage.la libcommon.la $(CMOCKA_LIBS) -lm
+spank_environ_test_SOURCES = spank/environ_test.c spank/environ.c
+spank_environ_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+spank_environ_test_LDADD = $(CMOCKA_LIBS)
 spank_elsewhere_test_SOURCES = spank/elsewhere_test.c spank/elsewhere.c
 spank_elsewhere_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 spank_elsewhere_test_LDADD = libcommon.la $(CMOCKA_LIBS)

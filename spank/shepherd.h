@@ -328,6 +328,10 @@ void shepherd_limit_later(struct shepherd *s);
 /* Seconds before the end of a limit of limit_s, given the slowest dump so far. */
 int64_t shepherd_limit_lead(int64_t limit_s, int64_t dump_ms);
 
+/* Write what Slurm has set for this run where a restored program can read it (environ.h), and say where in our own
+ * environment, which the job and hooks get. */
+void shepherd_environ(struct shepherd *s);
+
 /* --- shepherd_script.c: all but the first do nothing in a step's task */
 /* The path of a file in the task's directory. */
 void shepherd_task_path(const struct shepherd *s, const char *name, char path[2 * PATH_MAX]);

@@ -429,6 +429,7 @@ int shepherd_start(struct shepherd *s)
     rc = shepherd_budget_begin(s);
     if (rc)
         return rc;
+    shepherd_environ(s);
     if (s->facts.epoch == 0 || (s->step && s->afresh))
         shepherd_event(s, "started", "", "", NULL);
     if (fresh || (s->step && s->afresh))
