@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define INDEX_MAX (256u << 20)
+#define FRAMES_MAX (1u << 19) /* of 512 GiB; more would take too much of the job's memory */
 
 /* One of the files that frames are in. */
 struct file {
@@ -26,7 +27,7 @@ struct base {
     struct file files[1 + MANIFEST_LINKS_MAX]; /* the base's links, the oldest first, and its own */
     size_t nfiles;
     struct base_frame *frames;
-    size_t n;
+    size_t n, room;
     uint32_t *by_digest, *by_mark; /* hash tables: number of a frame + 1; 0: free */
     size_t mask;
 };
@@ -225,10 +226,14 @@ static int load_frames(struct base *b, const char *text, size_t count, bool comp
     const char *p = text;
     size_t room = 64;
 
+    errno = EFBIG;
+    if (count > FRAMES_MAX)
+        return err_set(err, "its index has more than %u frames", FRAMES_MAX);
     while (room < 2 * count)
         room *= 2;
     b->mask = room - 1;
-    b->frames = calloc(count + 1, sizeof *b->frames);
+    b->room = count + 1;
+    b->frames = calloc(b->room, sizeof *b->frames);
     b->by_digest = calloc(room, sizeof *b->by_digest);
     b->by_mark = calloc(room, sizeof *b->by_mark);
     if (!b->frames || !b->by_digest || !b->by_mark)
@@ -318,6 +323,11 @@ void base_close(struct base *b)
     free(b->by_mark);
     free(b);
     errno = saved;
+}
+
+uint64_t base_memory(const struct base *b)
+{
+    return b ? b->room * sizeof *b->frames + 2 * (b->mask + 1) * sizeof *b->by_digest : 0;
 }
 
 const struct base_frame *base_take(struct base *b, const uint8_t raw_sha256[32], uint32_t raw)

@@ -28,7 +28,7 @@ struct base;
 
 /* A frame that is there already. */
 struct base_frame {
-    struct frameline line; /* without image; from and at are where it lies */
+    struct frameline line; /* image does not matter; from and at are where it lies */
     uint32_t file;         /* of the base's: base's own business */
     _Atomic bool taken;
 };
@@ -37,6 +37,9 @@ struct base_frame {
  * with a text, and no link is left: all is to be written; that is no failure. */
 struct base *base_open(int taskfd, int genfd, const struct facts *f, struct err *why);
 void base_close(struct base *b); /* NULL is fine; links stay */
+
+/* What it takes of memory, in bytes.  NULL is fine. */
+uint64_t base_memory(const struct base *b);
 
 /* The frame with these raw bytes, or NULL; it counts as taken.  Any thread. */
 const struct base_frame *base_take(struct base *b, const uint8_t raw_sha256[32], uint32_t raw);

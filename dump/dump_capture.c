@@ -49,6 +49,7 @@ int dump_begin(struct dump *d, struct err *err)
     }
     d->own =
         pack_memory(before.threads, before.frame_bytes, d->facts.compress, d->facts.compress_level);
+    d->own += base_memory(d->base);
     pack_direct(d->pack, d->gen.directfd, d->gen.reserve);
     return prepare_files(d, err);
 }
