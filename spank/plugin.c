@@ -348,9 +348,34 @@ static void end_tally(const struct conf *conf, uint32_t job, const char *node)
 {
     struct err err = {{0}};
 
-    if (tally_fold(conf->state_dir, job, node, &err) < 0 ||
+    if (tally_fold(conf->state_dir, job, NULL, node, &err) < 0 ||
         (conf->metrics_dir[0] && metrics_write(conf->state_dir, node, conf->metrics_dir, &err) < 0))
         slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
+}
+
+/* In slurmstepd, when a step is over: a job may have any number of them before its epilog. */
+static void end_step(const char *path, uint32_t job, uint32_t step, const char *node)
+{
+    struct err err = {{0}};
+    struct conf *conf = malloc(sizeof *conf);
+
+    if (!conf || conf_load(path, conf, &err) < 0 ||
+        tally_fold(conf->state_dir, job, &step, node, &err) < 0)
+        slurm_error("checkpoint: end of step %u.%u: %s", job, step, err.text);
+    free(conf);
+}
+
+int slurm_spank_exit(spank_t sp, int ac, char **av)
+{
+    const char *node = getenv("SLURMD_NODENAME");
+    uint32_t job = 0, step = 0;
+
+    if (spank_context() == S_CTX_REMOTE && options.asked && node && geteuid() == 0 &&
+        spank_get_item(sp, S_JOB_ID, &job) == ESPANK_SUCCESS &&
+        spank_get_item(sp, S_JOB_STEPID, &step) == ESPANK_SUCCESS &&
+        step < SLURM_MAX_NORMAL_STEP_ID)
+        end_step(conf_path(ac, av), job, step, node);
+    return ESPANK_SUCCESS;
 }
 
 int slurm_spank_job_epilog(spank_t sp, int ac, char **av)

@@ -4,7 +4,8 @@
  *
  * Each task has a small file in the state directory, made by root before the task starts: STATEDIR/tally.JOB.STEP.TASK.NODE
  * (STEP and TASK as Slurm numbers them).  Its keeper, which alone has it besides root, keeps it mapped and counts into
- * it.  The epilog adds a job's files to STATEDIR/tallied.NODE and removes them.  Root reads nothing but these numbers, of fixed
+ * it.  When a step ends its files are added to STATEDIR/tallied.NODE and removed, else a job of a hundred thousand steps
+ * would fill the file system of /run; the epilog does so with what is left.  Root reads nothing but these numbers, of fixed
  * size, and takes what they are about from the file's name, which is its own.
  *
  * The numbers are what dump and restore, which run as the job's user, told the keeper: a user who defeats those
@@ -42,8 +43,9 @@ struct tally_name {
 /* As root, before a task starts: its file, open for reading and writing; -1 with a text. */
 int tally_open(const char *state_dir, const struct tally_name *name, struct err *err);
 
-/* As root, at a job's end on this node. */
-int tally_fold(const char *state_dir, uint32_t job, const char *node, struct err *err);
+/* As root, at the end of a job on this node, or of one of its steps (NULL: all). */
+int tally_fold(const char *state_dir, uint32_t job, const uint32_t *step, const char *node,
+               struct err *err);
 
 /* As root: *sum: all that was counted on the node, of ended jobs and those that run; fn for each task that runs.  A state
  * directory that is not there: nothing was counted.  */

@@ -94,9 +94,9 @@ static void sum_up(struct tally *sum, const struct tally *t)
         sum->last_dump = t->last_dump;
 }
 
-/* job != 0: of that job only, and remove them. */
-static void each(int dirfd, uint32_t job, const char *node, struct tally *sum, tally_fn fn,
-                 void *arg)
+/* job != 0: of that job only, or of one step of it, and remove them. */
+static void each(int dirfd, uint32_t job, const uint32_t *step, const char *node, struct tally *sum,
+                 tally_fn fn, void *arg)
 {
     DIR *d = fdopendir(openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     struct dirent *e;
@@ -106,7 +106,8 @@ static void each(int dirfd, uint32_t job, const char *node, struct tally *sum, t
         struct tally t;
 
         if (!parse(e->d_name, &name) || strcmp(name.node, node) != 0 ||
-            (job != 0 && name.job != job) || load(dirfd, e->d_name, &t) < 0)
+            (job != 0 && name.job != job) || (step && name.step != *step) ||
+            load(dirfd, e->d_name, &t) < 0)
             continue;
         sum_up(sum, &t);
         if (job != 0)
@@ -137,7 +138,8 @@ static int open_sum(int dirfd, const char *node, struct tally *sum, struct err *
     return fd;
 }
 
-int tally_fold(const char *state_dir, uint32_t job, const char *node, struct err *err)
+int tally_fold(const char *state_dir, uint32_t job, const uint32_t *step, const char *node,
+               struct err *err)
 {
     int dirfd, fd, rc = 0;
     struct tally sum;
@@ -153,7 +155,7 @@ int tally_fold(const char *state_dir, uint32_t job, const char *node, struct err
         io_close(&dirfd);
         return -1;
     }
-    each(dirfd, job, node, &sum, NULL, NULL);
+    each(dirfd, job, step, node, &sum, NULL, NULL);
     if (pwrite(fd, &sum, sizeof sum, 0) != (ssize_t)sizeof sum)
         rc = err_sys(err, "%s/tallied.%s", state_dir, node);
     io_close(&fd);
@@ -175,7 +177,7 @@ int tally_read(const char *state_dir, const char *node, struct tally *sum, tally
         return errno == ENOENT ? 0 : -1;
     fd = open_sum(dirfd, node, sum, err);
     if (fd >= 0)
-        each(dirfd, 0, node, sum, fn, arg);
+        each(dirfd, 0, NULL, node, sum, fn, arg);
     io_close(&dirfd);
     if (fd < 0)
         return -1;

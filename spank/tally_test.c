@@ -71,8 +71,8 @@ static void refused(void **state)
     assert_int_equal(tally_open("/nonexistent", &n, &err), -1);
     snprintf(n.node, sizeof n.node, "../n1");
     assert_int_equal(tally_open(dir, &n, &err), -1);
-    assert_int_equal(tally_fold(dir, 0, "n1", &err), -1);
-    assert_int_equal(tally_fold(dir, 1, "a/b", &err), -1);
+    assert_int_equal(tally_fold(dir, 0, NULL, "n1", &err), -1);
+    assert_int_equal(tally_fold(dir, 1, NULL, "a/b", &err), -1);
     assert_int_equal(tally_read(dir, "a b", &sum, NULL, NULL, &err), -1);
     assert_int_equal(chmod(dir, 0777), 0);
     assert_int_equal(tally_read(dir, "n1", &sum, NULL, NULL, &err), -1);
@@ -136,7 +136,7 @@ static void note(const struct tally_name *n, const struct tally *t, void *arg)
 static void folded(void **state)
 {
     const struct proto_reply r = {.verb = PROTO_DUMP, .stored_bytes = 10};
-    uint32_t jobs = 0;
+    uint32_t jobs = 0, step;
     struct tally *t[3], sum;
 
     (void)state;
@@ -148,9 +148,16 @@ static void folded(void **state)
     t[2] = of(20, 0);
     for (int i = 0; i < 3; i++)
         tally_count(t[i], &r);
-    assert_int_equal(tally_fold(dir, 1, "n1", NULL), 0);
-    assert_int_equal(tally_fold(dir, 1, "n1", NULL), 0);  /* twice is once */
-    assert_int_equal(tally_fold(dir, 20, "n2", NULL), 0); /* another node of this machine */
+    step = 77;
+    assert_int_equal(tally_fold(dir, 1, &step, "n1", NULL), 0); /* of another step: none */
+    assert_int_equal(tally_read(dir, "n1", &sum, note, &jobs, NULL), 0);
+    assert_int_equal(jobs, 22);
+    jobs = 0;
+    step = 7;
+    assert_int_equal(tally_fold(dir, 20, &step, "n2", NULL), 0);
+    assert_int_equal(tally_fold(dir, 1, &step, "n1", NULL), 0);
+    assert_int_equal(tally_fold(dir, 1, NULL, "n1", NULL), 0);  /* twice is once */
+    assert_int_equal(tally_fold(dir, 20, NULL, "n2", NULL), 0); /* another node of this machine */
     assert_int_equal(tally_read(dir, "n1", &sum, note, &jobs, NULL), 0);
     assert_int_equal(sum.dumps, 3);
     assert_int_equal(sum.stored_bytes, 30);
