@@ -25,9 +25,8 @@
  * that is gone reads no pipe and commits no checkpoint, so its silence is no reason to wait.
  *
  * Behind that, each process gets a copy-on-write snapshot where it can have one: snapshot_take.h.
- *
- * The descriptor's layout is that of CRIU's plugin interface 0.2.
  */
+#include "common/criu_plugin.h"
 #include "dump/snapshot_scan.h"
 #include "dump/snapshot_take.h"
 
@@ -38,21 +37,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* CRIU refuses a plugin with more hooks than it knows itself: no more than needed. */
-enum { STAGE_DUMP = 0 };
-enum { HOOK_CHECKPOINT_DEVICES = 11, HOOK_COUNT };
-
-struct plugin_desc {
-    const char *name;
-    int (*init)(int stage);
-    void (*exit)(int stage, int ret);
-    unsigned version;
-    unsigned max_hooks;
-    void *hooks[HOOK_COUNT];
-};
-
-extern struct plugin_desc CR_PLUGIN_DESC;
 
 #if defined(__x86_64__)
 
@@ -165,7 +149,7 @@ static int plugin_init(int stage)
 {
     int fd;
 
-    if (stage != STAGE_DUMP)
+    if (stage != CRIU_STAGE_DUMP)
         return 0;
     drain_fd = inherited("CKPT_DRAIN_FD");
     /* Without it the image may be torn: better none. */
@@ -183,9 +167,9 @@ static void plugin_exit(int stage, int ret)
 {
     char c = 'd';
 
-    if (stage == STAGE_DUMP)
+    if (stage == CRIU_STAGE_DUMP)
         snapshot_take_fini();
-    if (stage != STAGE_DUMP || ret != 0 || drain_fd < 0)
+    if (stage != CRIU_STAGE_DUMP || ret != 0 || drain_fd < 0)
         return;
     if (send(drain_fd, &c, 1, MSG_NOSIGNAL) == 1)
         while (recv(drain_fd, &c, 1, 0) < 0 && errno == EINTR)
@@ -198,7 +182,7 @@ struct plugin_desc CR_PLUGIN_DESC = {
     .name = "ckpt-criu",
     .init = plugin_init,
     .exit = plugin_exit,
-    .version = 2u << 8, /* 0.2.0 */
-    .max_hooks = HOOK_COUNT,
-    .hooks = {[HOOK_CHECKPOINT_DEVICES] = (void *)(uintptr_t)checkpoint_devices},
+    .version = CRIU_PLUGIN_VERSION,
+    .max_hooks = CRIU_HOOK_CHECKPOINT_DEVICES + 1,
+    .hooks = {[CRIU_HOOK_CHECKPOINT_DEVICES] = (void *)(uintptr_t)checkpoint_devices},
 };

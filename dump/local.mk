@@ -31,7 +31,7 @@ criu_shim_la_LDFLAGS = $(HARDEN_LDFLAGS) -module -avoid-version -shared
 criuplugindir = $(helperdir)/criu-plugins
 criuplugin_LTLIBRARIES = ckpt-criu.la
 ckpt_criu_la_SOURCES = \
-	dump/criu-plugin.c dump/inject.c dump/inject.h dump/inject_arch.h dump/pagemap_scan.h \
+	dump/criu-plugin.c common/criu_plugin.h dump/inject.c dump/inject.h dump/inject_arch.h dump/pagemap_scan.h \
 	dump/snapshot_map.c dump/snapshot_map.h dump/snapshot_scan.c dump/snapshot_scan.h \
 	dump/snapshot_take.c dump/snapshot_take.h dump/snapshot_tree.c dump/snapshot_tree.h dump/snapshot_wire.h
 ckpt_criu_la_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)

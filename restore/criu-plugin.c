@@ -16,8 +16,10 @@
  * access is only checked at open.  Such a tree is killed as a whole.
  *
  * A process that is not dumpable would hide its descriptors; restore/filter.c lets none pass, nor
- * files in flight in a socket.  The descriptor's layout is that of CRIU's plugin interface 0.2.
+ * files in flight in a socket.
  */
+#include "common/criu_plugin.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,20 +35,6 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-
-enum { STAGE_RESTORE = 2 };
-enum { HOOK_RESUME_DEVICES_LATE = 9, HOOK_COUNT };
-
-struct plugin_desc {
-    const char *name;
-    int (*init)(int stage);
-    void (*exit)(int stage, int ret);
-    unsigned version;
-    unsigned max_hooks;
-    void *hooks[HOOK_COUNT];
-};
-
-extern struct plugin_desc CR_PLUGIN_DESC;
 
 static bool dropped, refused;
 static int *seen; /* processes that have been looked at */
@@ -222,8 +210,8 @@ static int resume_devices_late(int pid)
 
 static int plugin_init(int stage)
 {
-    if (stage != STAGE_RESTORE)
-        CR_PLUGIN_DESC.hooks[HOOK_RESUME_DEVICES_LATE] = NULL;
+    if (stage != CRIU_STAGE_RESTORE)
+        CR_PLUGIN_DESC.hooks[CRIU_HOOK_RESUME_DEVICES_LATE] = NULL;
     return 0;
 }
 
@@ -237,7 +225,7 @@ struct plugin_desc CR_PLUGIN_DESC = {
     .name = "ckpt-restore",
     .init = plugin_init,
     .exit = plugin_exit,
-    .version = 2u << 8, /* 0.2.0 */
-    .max_hooks = HOOK_COUNT,
-    .hooks = {[HOOK_RESUME_DEVICES_LATE] = (void *)(uintptr_t)resume_devices_late},
+    .version = CRIU_PLUGIN_VERSION,
+    .max_hooks = CRIU_HOOK_RESUME_DEVICES_LATE + 1,
+    .hooks = {[CRIU_HOOK_RESUME_DEVICES_LATE] = (void *)(uintptr_t)resume_devices_late},
 };

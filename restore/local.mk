@@ -29,7 +29,7 @@ restore_restore_LDADD = librestore.la libable.la
 
 # criu loads every plugin of this directory (dump/local.mk says where it is).
 criuplugin_LTLIBRARIES += ckpt-restore.la
-ckpt_restore_la_SOURCES = restore/criu-plugin.c
+ckpt_restore_la_SOURCES = restore/criu-plugin.c common/criu_plugin.h
 ckpt_restore_la_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
 ckpt_restore_la_LDFLAGS = $(HARDEN_LDFLAGS) -module -avoid-version -shared -export-symbols-regex '^CR_PLUGIN_DESC$$'
 
