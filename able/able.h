@@ -39,6 +39,7 @@ enum able_kind {
     ABLE_RDMA,
     ABLE_DEVICE,
     ABLE_SYSV,
+    ABLE_HUGE, /* private pages of hugetlbfs */
     ABLE_TCP,
     ABLE_TCP_WAITING, /* a connection that nobody has accepted yet */
     ABLE_UNIX,

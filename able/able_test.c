@@ -183,9 +183,12 @@ static void only_mapped(void **state)
                 "7f100000-7f200000 rw-s 00000000 00:05 9 /dev/infiniband/uverbs0\n"
                 "7f300000-7f400000 rw-s 00000000 00:05 9 /dev/nvidia-uvm\n"
                 "7f500000-7f600000 rw-s 00000000 00:01 31 /SYSV000000ff (deleted)\n"
+                "7f800000-7fa00000 rw-s 00000000 00:10 32 /anon_hugepage (deleted)\n"
+                "7fa00000-7fc00000 rw-p 00000000 00:10 33 /anon_hugepage (deleted)\n"
                 "7f700000-7f800000 rw-s 00000000 00:0e 31 anon_inode:[io_uring]\n");
     scan_fake();
-    assert_int_equal(list.total, 4);
+    assert_int_equal(list.total, 5);
+    assert_string_equal(finding(ABLE_HUGE)->where, "mapping 7fa00000-7fc00000");
     assert_string_equal(finding(ABLE_RDMA)->where, "mapping 7f000000-7f001000");
     assert_non_null(strstr(finding(ABLE_SYSV)->what, "key 0x000000ff, id 31"));
     assert_non_null(finding(ABLE_IO_URING));

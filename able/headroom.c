@@ -68,12 +68,13 @@ static uint64_t stat_of(const char *text, const char *prefix, const char *name)
 }
 
 /* Clean page cache: what is dirty has to be written first, and a slow filesystem may take too long for that. */
-static uint64_t reclaimable(const char *dir, const struct names *names)
+static uint64_t reclaimable(const char *dir, const struct names *names, uint64_t *slow)
 {
     char *text = names->prefix ? slurp(dir, "memory.stat") : NULL;
     bool two = names->two;
     uint64_t cache, dirty;
 
+    *slow = 0;
     if (!text)
         return 0;
     cache =
@@ -81,23 +82,27 @@ static uint64_t reclaimable(const char *dir, const struct names *names)
     dirty = stat_of(text, names->prefix, two ? "file_dirty" : "dirty") +
             stat_of(text, names->prefix, two ? "file_writeback" : "writeback");
     free(text);
-    return cache > dirty ? cache - dirty : 0;
+    *slow = cache > dirty ? dirty : cache;
+    return cache - *slow;
 }
 
 static void look_group(const char *dir, const struct names *names, struct headroom *h)
 {
-    uint64_t limit = number(dir, names->limit, UINT64_MAX), usage, free_bytes;
+    uint64_t limit = number(dir, names->limit, UINT64_MAX), usage, free_bytes, slow;
 
+    if (names == &memory_names[1] && number(dir, "memory.oom.group", 0) == 1)
+        h->all_die = true;
     if (limit >= UNLIMITED)
         return;
     usage = number(dir, names->usage, 0);
     free_bytes = limit > usage ? limit - usage : 0;
-    free_bytes += reclaimable(dir, names);
+    free_bytes += reclaimable(dir, names, &slow);
     if (free_bytes > limit)
         free_bytes = limit;
     if (free_bytes < h->room) {
         h->room = free_bytes;
         h->limit = limit;
+        h->slow = slow;
     }
 }
 
@@ -210,6 +215,7 @@ static void look_machine(const char *prefix, struct headroom *h)
     if (kib > 0 && kib * 1024 < h->room) {
         h->room = kib * 1024;
         h->limit = UINT64_MAX;
+        h->slow = 0;
     }
     free(text);
 }
@@ -219,6 +225,8 @@ static void look(const char *root, const struct names names[2], struct headroom 
     char *cgroup = slurp(root, "proc/self/cgroup"), *mountinfo = slurp(root, "proc/self/mountinfo");
 
     h->room = h->limit = UINT64_MAX;
+    h->slow = 0;
+    h->all_die = false;
     for (size_t i = 0; cgroup && mountinfo && i < 2; i++)
         look_hierarchy(root, &names[i], cgroup, mountinfo, h);
     free(cgroup);
@@ -234,6 +242,22 @@ void headroom_read(const char *root, struct headroom *h)
 void headroom_pids(const char *root, struct headroom *h)
 {
     look(root, pids_names, h);
+}
+
+uint64_t headroom_commit(const char *root)
+{
+    char *text;
+    uint64_t limit, used;
+
+    if (number(root, "proc/sys/vm/overcommit_memory", 0) != 2)
+        return UINT64_MAX;
+    text = slurp(root, "proc/meminfo");
+    if (!text)
+        return UINT64_MAX;
+    limit = stat_of(text, "", "CommitLimit:");
+    used = stat_of(text, "", "Committed_AS:");
+    free(text);
+    return limit > used ? (limit - used) * 1024 : 0;
 }
 
 uint64_t headroom_need(unsigned processes)

@@ -53,7 +53,7 @@ static void put(const char *path, const char *text)
 
 static struct headroom read_room(void)
 {
-    struct headroom h = {1, 1};
+    struct headroom h = {.room = 1, .limit = 1, .all_die = true};
 
     headroom_read(top, &h);
     return h;
@@ -104,11 +104,43 @@ static void version_two(void **state)
     h = read_room();
     assert_true(h.limit == 1000);
     assert_true(h.room == 50 + 150 - 30);
+    assert_true(h.slow == 30);
     /* a nearer group may leave less */
     put("sys/fs/cgroup/slurm/job_1/step_batch/memory.max", "500\n");
     put("sys/fs/cgroup/slurm/job_1/step_batch/memory.current", "600\n");
     h = read_room();
     assert_true(h.limit == 500 && h.room == 0);
+}
+
+/* Any group above may have it. */
+static void whole_group(void **state)
+{
+    struct headroom h;
+
+    (void)state;
+    put("proc/self/cgroup", "0::/slurm/job_1/step_batch\n");
+    put("proc/self/mountinfo", "30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    put("sys/fs/cgroup/slurm/job_1/step_batch/memory.max", "500\n");
+    put("sys/fs/cgroup/slurm/job_1/step_batch/memory.oom.group", "0\n");
+    h = read_room();
+    assert_true(h.limit == 500 && !h.all_die);
+    put("sys/fs/cgroup/slurm/job_1/memory.max", "max\n");
+    put("sys/fs/cgroup/slurm/job_1/memory.oom.group", "1\n");
+    h = read_room();
+    assert_true(h.limit == 500 && h.all_die);
+}
+
+static void promises(void **state)
+{
+    (void)state;
+    assert_true(headroom_commit(top) == UINT64_MAX);
+    put("proc/meminfo", "MemTotal: 9 kB\nCommitLimit:    1000 kB\nCommitted_AS:    900 kB\n");
+    put("proc/sys/vm/overcommit_memory", "0\n");
+    assert_true(headroom_commit(top) == UINT64_MAX);
+    put("proc/sys/vm/overcommit_memory", "2\n");
+    assert_true(headroom_commit(top) == 100 * 1024);
+    put("proc/meminfo", "CommitLimit:    1000 kB\nCommitted_AS:    1900 kB\n");
+    assert_true(headroom_commit(top) == 0);
 }
 
 static void version_one(void **state)
@@ -148,7 +180,7 @@ static void need(void **state)
 
 static void processes(void **state)
 {
-    struct headroom h = {1, 1};
+    struct headroom h = {.room = 1, .limit = 1};
 
     (void)state;
     headroom_pids(top, &h);
@@ -183,6 +215,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(machine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(version_two, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(whole_group, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(promises, set_up, tear_down),
         cmocka_unit_test_setup_teardown(version_one, set_up, tear_down),
         cmocka_unit_test(need),
     };

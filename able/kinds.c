@@ -28,6 +28,10 @@ static const struct {
     [ABLE_SYSV] = {"sysv-shm",
                    "use POSIX shared memory or mmap (Open MPI: --mca shmem mmap; Intel MPI: "
                    "I_MPI_SHM=off; PostgreSQL: shared_memory_type=mmap)"},
+    [ABLE_HUGE] = {"huge-pages",
+                   "use transparent huge pages: madvise(MADV_HUGEPAGE) for MAP_HUGETLB "
+                   "(glibc: GLIBC_TUNABLES=glibc.malloc.hugetlb=1; a JVM: "
+                   "-XX:+UseTransparentHugePages)"},
     [ABLE_TCP] = {"tcp-connection",
                   "close it before a checkpoint and connect anew afterwards (MPI on one node: "
                   "UCX_TLS=self,sm or --mca btl self,vader)"},

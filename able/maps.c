@@ -11,7 +11,7 @@
 
 /* "7f00-7f10 rw-s 00000000 00:05 1027      /dev/x" */
 struct line {
-    char range[40];
+    char range[40], access[5];
     unsigned long inode;
     char *path;
 };
@@ -20,7 +20,8 @@ static bool parse_line(char *text, struct line *l)
 {
     int at = 0;
 
-    if (sscanf(text, "%39s %*4s %*x %*x:%*x %lu %n", l->range, &l->inode, &at) != 2 || at == 0)
+    if (sscanf(text, "%39s %4s %*x %*x:%*x %lu %n", l->range, l->access, &l->inode, &at) != 3 ||
+        at == 0)
         return false;
     l->path = text + at;
     return *l->path != '\0';
@@ -75,6 +76,9 @@ static void look_line(struct able_walk *w, struct able_process *p, struct line *
     err_clean(l->path);
     if (strncmp(l->path, "/SYSV", 5) == 0)
         look_sysv(w, p, l);
+    else if (strncmp(l->path, "/anon_hugepage", 14) == 0 && l->access[3] == 'p')
+        /* CRIU 4.2 saves them, but reads them back only from files (pie/restorer.c), not from a stream. */
+        add_once(w, p, ABLE_HUGE, l, "huge pages of hugetlbfs (MAP_HUGETLB)");
     else if (strncmp(l->path, "/dev/", 5) == 0 && strncmp(l->path, "/dev/shm/", 9) != 0)
         look_device(w, p, l);
     else if (strcmp(l->path, "anon_inode:[io_uring]") == 0)

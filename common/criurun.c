@@ -395,6 +395,11 @@ int criurun_exit_status(const struct criurun *run)
     return run->status;
 }
 
+bool criurun_killed(const struct criurun *run)
+{
+    return run->ended && WIFSIGNALED(run->status);
+}
+
 bool criurun_ended_well(const struct criurun *run)
 {
     return run->ended && run->status == 0;

@@ -93,6 +93,8 @@ void criurun_kill(struct criurun *run);
 
 /* Wait status after the end; meaningless before. */
 int criurun_exit_status(const struct criurun *run);
+/* It has ended, by a signal. */
+bool criurun_killed(const struct criurun *run);
 /* It has ended, with status 0. */
 bool criurun_ended_well(const struct criurun *run);
 

@@ -72,6 +72,7 @@ struct proto_request {
 
 #define PROTO_R_SNAPSHOT 1u  /* a dump: with copy-on-write snapshots */
 #define PROTO_R_SUSPENDED 2u /* a restore: manifest.h, suspended */
+#define PROTO_R_LOST 4u      /* a dump that failed: the tree has been ended, it must go on from its last checkpoint */
 
 struct proto_reply {
     uint32_t magic;

@@ -139,6 +139,8 @@ static void run(struct dump *d, struct err *err)
         rc = unprivileged_part(d, err);
     if (d->snapshot && snapshot_count(d->snapshot) > 0)
         d->reply.flags |= PROTO_R_SNAPSHOT;
+    if (d->lost)
+        d->reply.flags |= PROTO_R_LOST;
     /* The job's memory is its own again. */
     snapshot_end(d->snapshot);
     (void)snapshot_policy_release(d->policy);

@@ -19,6 +19,7 @@
 #include "dump/pack.h"
 #include "dump/snapshot_policy.h"
 #include "dump/snapshot_store.h"
+#include "dump/target.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,9 +47,12 @@ struct dump {
     uint32_t held_ms; /* because memory was short */
     uint64_t own;     /* bytes that we will come to use */
     struct generation gen;
+    struct target_note *noted; /* the tree, before CRIU */
+    size_t nnoted;
     struct manifest_process *processes;
     uint32_t *states;
     size_t nprocesses;
+    bool lost;      /* a process of the job did not survive criu: the tree was ended */
     bool log;       /* CRIU's log tells something */
     bool stopped;   /* the tree stands still until somebody sends SIGCONT */
     bool committed; /* the generation counts */

@@ -54,6 +54,20 @@ int dump_begin(struct dump *d, struct err *err)
     return prepare_files(d, err);
 }
 
+/* What lacks one of its processes is not to do anything more: it goes on from its last checkpoint. */
+static void end_if_lost(struct dump *d, struct err *err)
+{
+    int saved = errno;
+
+    if (criurun_killed(d->run) && snapshot_criu_ended(d->snapshot)) {
+        d->lost = true;
+        (void)target_kill_noted(d->noted, d->nnoted);
+        err_prefix(err,
+                   "criu was killed while it held a process of the job, which did not survive it");
+    }
+    errno = saved;
+}
+
 /* From here on the tree stands still until CRIU has ended. */
 int dump_capture(struct dump *d, struct err *err)
 {
@@ -80,14 +94,17 @@ int dump_capture(struct dump *d, struct err *err)
                                       (d->request.flags & PROTO_F_PLAIN) != 0, err);
     if (!d->policy)
         return -1;
+    d->nnoted = target_note_tree(d->pid, &d->noted);
     d->log = true;
     if (criurun_go(d->run, 0, err) < 0)
         return -1;
     rc = capture_run(&opts, err);
     /* Also when we failed after CRIU had done its part: then it has left the tree stopped. */
     d->stopped = (d->request.flags & PROTO_F_STOP) && criurun_ended_well(d->run);
-    if (rc < 0)
+    if (rc < 0) {
+        end_if_lost(d, err);
         return -1;
+    }
     d->log = false;
     if (snapshot_count(d->snapshot) > 0)
         priority_lower(false);

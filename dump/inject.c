@@ -25,6 +25,7 @@
 #define OP_EXIT 2 /* PTRACE_SYSCALL_INFO_EXIT */
 
 #define VDSO_MAX (1u << 16)
+#define BELOW_STACK 512
 #define TRIES 16
 #define ERESTARTSYS 512
 #define ERESTART_RESTARTBLOCK 516
@@ -78,6 +79,30 @@ uint64_t inject_site(pid_t pid, uint64_t start, uint64_t end)
             found = start + (uint64_t)i;
     free(code);
     return found;
+}
+
+uint64_t inject_find_site(pid_t pid)
+{
+    char path[40], line[512];
+    unsigned long long start, end;
+    uint64_t site = 0;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    f = fopen(path, "re");
+    if (!f)
+        return 0;
+    while (!site && fgets(line, sizeof line, f)) {
+        char *at = strstr(line, " [vdso]\n");
+
+        if (!at)
+            continue;
+        start = strtoull(line, &at, 16);
+        end = *at == '-' ? strtoull(at + 1, NULL, 16) : 0;
+        site = inject_site(pid, start, end);
+    }
+    fclose(f);
+    return site;
 }
 
 /* The kernel clears the pointer as soon as it sees the thread outside of the sequence. */
@@ -216,13 +241,39 @@ int inject_end(struct inject *in)
     return 0;
 }
 
-int inject_leave_in(struct inject *in, long nr, const uint64_t args[5])
+int inject_leave_in(struct inject *in, uint64_t mask, long nr, const uint64_t args[5])
 {
     struct user_regs_struct r = in->saved;
 
     arch_call(&r, in->site, nr, args);
-    if (set_regs(in->tid, &r) < 0 || trace(PTRACE_DETACH, in->tid, 0, 0) < 0)
+    if (set_regs(in->tid, &r) < 0 ||
+        trace(SETSIGMASK, in->tid, sizeof mask, (uintptr_t)&mask) < 0 ||
+        trace(PTRACE_DETACH, in->tid, 0, 0) < 0)
         return -1;
+    return 0;
+}
+
+uint64_t inject_words_at(const struct inject *in)
+{
+    return (arch_stack(&in->saved) - BELOW_STACK) & ~UINT64_C(15);
+}
+
+int inject_words_get(const struct inject *in, uint64_t words[INJECT_WORDS])
+{
+    for (unsigned i = 0; i < INJECT_WORDS; i++) {
+        errno = 0;
+        words[i] = (uint64_t)trace(PTRACE_PEEKDATA, in->tid, inject_words_at(in) + 8 * i, 0);
+        if (errno)
+            return -1;
+    }
+    return 0;
+}
+
+int inject_words_put(const struct inject *in, const uint64_t words[INJECT_WORDS])
+{
+    for (unsigned i = 0; i < INJECT_WORDS; i++)
+        if (trace(PTRACE_POKEDATA, in->tid, inject_words_at(in) + 8 * i, words[i]) < 0)
+            return -1;
     return 0;
 }
 

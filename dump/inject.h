@@ -35,6 +35,9 @@ struct inject {
  * found, or this is no architecture that we know. */
 uint64_t inject_site(pid_t pid, uint64_t start, uint64_t end);
 
+/* The same, where nothing is known of process pid: its vDSO is looked for in /proc/PID/maps. */
+uint64_t inject_find_site(pid_t pid);
+
 /* The thread stands still, traced by the calling thread (PTRACE_SEIZE).  options: of ptrace, besides SYSGOOD and
  * EXITKILL.  -1 with errno: it was not touched (ENOEXEC: it runs code of another word size). */
 int inject_begin(struct inject *in, pid_t tid, uint64_t site, unsigned options);
@@ -47,8 +50,15 @@ long inject_call(struct inject *in, pid_t *born, long nr, const uint64_t args[5]
 /* As it was, traced with PTRACE_O_TRACESYSGOOD only, as CRIU needs it.  -1: lost. */
 int inject_end(struct inject *in);
 
-/* Leave it to itself in one last call, detached.  -1: lost. */
-int inject_leave_in(struct inject *in, long nr, const uint64_t args[5]);
+/* Leave it to itself in one last call, detached, with the signals in mask blocked.  -1: lost. */
+int inject_leave_in(struct inject *in, uint64_t mask, long nr, const uint64_t args[5]);
+
+/* Words just below its stack, out of any red zone, through which calls can be given structures: read them first, and put
+ * them back at the end.  -1 with errno: there is no memory. */
+#define INJECT_WORDS 4
+uint64_t inject_words_at(const struct inject *in);
+int inject_words_get(const struct inject *in, uint64_t words[INJECT_WORDS]);
+int inject_words_put(const struct inject *in, const uint64_t words[INJECT_WORDS]);
 
 /* Wait for the first stop of a child that was born under our eyes (0), or -1. */
 int inject_wait_born(pid_t pid);

@@ -17,6 +17,7 @@
 
 #define INJECT_STEP 1
 #define USER_CS64 0x33
+#define ARCH_TOP (UINT64_C(1) << 47) /* of what a process has mapped by default */
 #define FLAG_TRAP 0x100u
 static const uint8_t inject_insn[] = {0x0f, 0x05}; /* syscall */
 
@@ -54,6 +55,7 @@ static inline uint64_t arch_stack(const struct user_regs_struct *r)
 #elif defined(__aarch64__)
 
 #define INJECT_STEP 4
+#define ARCH_TOP (UINT64_C(1) << 48)
 static const uint8_t inject_insn[] = {0x01, 0x00, 0x00, 0xd4}; /* svc #0 */
 
 static inline bool arch_native(const struct user_regs_struct *r)

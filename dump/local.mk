@@ -18,8 +18,8 @@ dump/libdump_la-filescan.lo dump/libdump_la-images.lo dump/libdump_la-requests.l
 
 # Copy-on-write snapshots; the other half of them is in the plugin.
 libdump_la_SOURCES += \
-	dump/memroom.c dump/memroom.h dump/priority.c dump/priority.h dump/inject.c dump/inject.h dump/inject_arch.h dump/pagemap_scan.h \
-	dump/snapshot.c dump/snapshot.h dump/snapshot_map.c dump/snapshot_map.h \
+	dump/priority.c dump/priority.h dump/inject.c dump/inject.h dump/inject_arch.h dump/pagemap_scan.h \
+	dump/snapshot.c dump/snapshot.h dump/snapshot_loss.c dump/snapshot_loss.h dump/snapshot_map.c dump/snapshot_map.h \
 	dump/snapshot_pages.c dump/snapshot_pages.h dump/snapshot_policy.c dump/snapshot_policy.h \
 	dump/snapshot_store.c dump/snapshot_store.h dump/snapshot_wire.h dump/tree_hold.c dump/tree_hold.h
 

@@ -3,6 +3,8 @@
 
 #include "common/io.h"
 #include "dump/inject.h"
+#include "dump/inject_arch.h"
+#include "dump/snapshot_loss.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +33,10 @@ struct snapshot {
     struct snapshot_process **list;
     size_t n, room;
     bool planned, ended, required;
-    unsigned left; /* processes that have none */
+    pid_t *seen; /* stopped by criu */
+    size_t nseen;
+    pid_t touched, touched_child; /* by the plugin, at this moment */
+    unsigned left;                /* processes that have none */
     uint32_t held_ms;
     char why[160]; /* of the first of them */
     char how[224];
@@ -44,12 +49,6 @@ struct snapshot *snapshot_create(int fd)
     if (s)
         s->fd = fd;
     return s;
-}
-
-void snapshot_forgo(struct snapshot *s, const char *why)
-{
-    snprintf(s->why, sizeof s->why, "%s", why);
-    io_close(&s->fd);
 }
 
 void snapshot_require(struct snapshot *s)
@@ -67,6 +66,14 @@ int snapshot_plan(struct snapshot *s, const struct snapshot_word *plan, struct e
         return err_sys(err, "CRIU's plugin cannot be told of the snapshot");
     s->planned = true;
     return 0;
+}
+
+int snapshot_forgo(struct snapshot *s, const char *why, struct err *err)
+{
+    const struct snapshot_word only_look = {.bytes = UINT64_MAX};
+
+    snprintf(s->why, sizeof s->why, "%s", why);
+    return snapshot_plan(s, &only_look, err);
 }
 
 int snapshot_fd(const struct snapshot *s)
@@ -226,6 +233,24 @@ static int taken(struct snapshot *s, const struct snapshot_word *w, int fd, stru
     return 0;
 }
 
+/* For snapshot_criu_ended.  False: the word is another. */
+static bool note(struct snapshot *s, const struct snapshot_word *w)
+{
+    if (w->verb == SNAPSHOT_TOUCH) {
+        s->touched = w->pid;
+        s->touched_child = w->child;
+    } else if (w->verb == SNAPSHOT_SEEN) {
+        pid_t *more =
+            s->nseen < PROCESSES_MAX ? realloc(s->seen, (s->nseen + 1) * sizeof *s->seen) : NULL;
+
+        if (more) {
+            s->seen = more;
+            s->seen[s->nseen++] = w->pid;
+        }
+    }
+    return w->verb == SNAPSHOT_TOUCH || w->verb == SNAPSHOT_SEEN;
+}
+
 int snapshot_serve(struct snapshot *s, struct err *err)
 {
     char control[CMSG_SPACE(sizeof(int))];
@@ -252,12 +277,31 @@ int snapshot_serve(struct snapshot *s, struct err *err)
         rc = err_set(err, "CRIU's plugin sent something strange");
     } else if (w.verb == SNAPSHOT_TAKEN) {
         rc = taken(s, &w, fd, err);
-    } else if (w.verb == SNAPSHOT_LEFT) {
+    } else if (!note(s, &w) && w.verb == SNAPSHOT_LEFT) {
         w.why[sizeof w.why - 1] = '\0';
         rc = note_left(s, w.pid, w.why, err);
     }
     io_close(&fd);
     return rc;
+}
+
+/* Its last words.  Of a snapshot process that nobody took over we are told nothing but the number, and it lives until its
+ * alarm (snapshot_take.c) at least. */
+bool snapshot_criu_ended(struct snapshot *s)
+{
+    struct snapshot_word w;
+    ssize_t n;
+
+    while (s->fd >= 0 && (n = recv(s->fd, &w, sizeof w, MSG_DONTWAIT)) > 0) {
+        if (n != (ssize_t)sizeof w || w.magic != SNAPSHOT_MAGIC || note(s, &w))
+            continue;
+        if (w.verb == SNAPSHOT_TAKEN && w.child > 1) {
+            kill(w.child, SIGKILL);
+        }
+    }
+    if (s->touched > 0 && s->touched_child > 0 && !snapshot_loss_reap(s->touched, s->touched_child))
+        return true;
+    return snapshot_loss_any(s->seen, s->nseen);
 }
 
 struct snapshot_process *snapshot_of(struct snapshot *s, pid_t pid)
@@ -320,7 +364,7 @@ static int unmap(struct inject *in, const struct snapshot_process *p, uint64_t f
 /* It stands at the end of its last call; the stop is good for more. */
 static int trim(const struct snapshot_process *p)
 {
-    const uint64_t top = UINT64_C(1) << 47;
+    const uint64_t top = ARCH_TOP;
     uint64_t at = 65536;
     struct inject in;
 
@@ -449,6 +493,7 @@ void snapshot_destroy(struct snapshot *s)
         let_go(s->list[i]);
     io_close(&s->fd);
     free(s->list);
+    free(s->seen);
     free(s);
     errno = saved;
 }

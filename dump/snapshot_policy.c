@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "dump/snapshot_policy.h"
 
+#include "able/headroom.h"
 #include "common/io.h"
 #include "dump/capture.h"
-#include "dump/memroom.h"
 #include "dump/snapshot_pages.h"
 #include "dump/target.h"
 #include "dump/tree_hold.h"
@@ -23,11 +23,10 @@
 #define RESERVE (32u << 20)    /* for us */
 #define PER_CPU (16u << 20)    /* what a processor may copy between two looks */
 #define ACCOUNTED (128u << 20) /* what our own processes count for */
-#define HELD_PART 8
-#define PART 4 /* of the memory must there be room for, beforehand */
+#define HELD_LEAST (8u << 20)  /* that must be left when it has stopped changing memory */
+#define PART 4                 /* of the memory must there be room for, beforehand */
 
 struct snapshot_policy {
-    struct memroom *room;
     uint64_t low; /* bytes of headroom below which the job must not go on changing memory */
     enum facts_tight tight;
     struct snapshot *snapshot;
@@ -77,13 +76,15 @@ static uint64_t min(uint64_t a, uint64_t b)
 /* Bytes of memory of which a snapshot may be made. */
 static uint64_t room_for(struct snapshot_policy *p, const struct facts *f, pid_t root, uint64_t own)
 {
-    uint64_t now = memroom_now(p->room), commit = memroom_commit(), room;
+    uint64_t commit = headroom_commit(""), room;
+    struct headroom h;
     cpu_set_t set;
     int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 
     p->low = RESERVE + own + (uint64_t)cpus * PER_CPU;
-    room = now > p->low ? now - p->low : 0;
-    if (room < UINT64_MAX / PART && !memroom_all_die(p->room))
+    headroom_read("", &h);
+    room = h.room > p->low ? h.room - p->low : 0;
+    if (room < UINT64_MAX / PART && !h.all_die)
         room *= PART;
     /* Slurm's accounting adds up what each process has, and knows nothing of sharing. */
     if (f->memory_kill) {
@@ -103,6 +104,8 @@ static const char *forgo(const struct facts *f, pid_t root, bool stop, bool plai
         return "the last one failed";
     if (stop)
         return "the job ends here anyway";
+    if (sysconf(_SC_PAGESIZE) != 4096)
+        return "pages of this size are not known to it";
     if (!snapshot_pages_possible(root))
         return "this kernel has no PAGEMAP_SCAN (Linux 6.7)";
     return NULL;
@@ -115,16 +118,17 @@ struct snapshot_policy *snapshot_policy_apply(struct snapshot *s, const struct f
     struct snapshot_word plan = {.pid = root, .bytes = WORTH, .rest_max = REST_MAX};
     const char *why = forgo(f, root, stop, plain);
 
-    if (!p || !(p->room = memroom_create(err))) {
-        free(p);
+    if (!p) {
         err_sys(err, "snapshot");
         return NULL;
     }
     p->tight = f->snapshot_tight;
     p->snapshot = s;
     if (why && (stop || f->snapshot != SNAPSHOT_REQUIRE)) {
-        snapshot_forgo(s, why);
-        return p;
+        if (snapshot_forgo(s, why, err) == 0)
+            return p;
+        snapshot_policy_destroy(p);
+        return NULL;
     }
     if (why) {
         errno = ENOTSUP;
@@ -147,7 +151,6 @@ void snapshot_policy_destroy(struct snapshot_policy *p)
     if (!p)
         return;
     tree_hold_destroy(p->hold);
-    memroom_destroy(p->room);
     free(p);
 }
 
@@ -178,18 +181,20 @@ uint32_t snapshot_policy_release(struct snapshot_policy *p)
 int snapshot_policy_watch(void *arg, struct err *err)
 {
     struct snapshot_policy *p = arg;
-    uint64_t now = memroom_now(p->room);
+    struct headroom h;
 
-    if (now >= p->low)
+    headroom_read("", &h);
+    if (h.room >= p->low)
         return 0;
     if (p->tight == TIGHT_HOLD && !p->hold)
         return hold(p, err);
-    /* Held it changes nothing any more; but it may not be alone on this node. */
-    if (p->hold && now >= p->low / HELD_PART)
+    /* Held it changes nothing any more; but it may not be alone on this node.  What we have written ourselves is given back
+     * as soon as the disk has it: the kernel waits for that before it kills. */
+    if (p->hold && h.room + h.slow >= HELD_LEAST)
         return 0;
     errno = ENOMEM;
     return err_set(err,
                    "the snapshot was given up: %llu MiB of memory were left; the next checkpoint "
                    "stops the job for as long as it takes",
-                   (unsigned long long)(now >> 20));
+                   (unsigned long long)(h.room >> 20));
 }

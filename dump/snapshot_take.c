@@ -22,10 +22,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define SMAPS_MAX (256u << 20)
+#define ALONE_S 10     /* seconds within which dump must trace a snapshot process */
 #define SPARE_TASKS 64 /* threads that the user must be able to start beside a snapshot */
 
 static int sock = -1;
@@ -110,6 +112,27 @@ static const char *refuse(pid_t pid, const struct snapshot_map *map)
     return NULL;
 }
 
+/* One more that stands still, and must not die of it. */
+static void seen(pid_t pid)
+{
+    const struct snapshot_word w = {.magic = SNAPSHOT_MAGIC, .verb = SNAPSHOT_SEEN, .pid = pid};
+
+    (void)send(sock, &w, sizeof w, MSG_NOSIGNAL);
+}
+
+static void touch_with(pid_t pid, pid_t child)
+{
+    struct snapshot_word w = {
+        .magic = SNAPSHOT_MAGIC, .verb = SNAPSHOT_TOUCH, .pid = pid, .child = child};
+
+    (void)send(sock, &w, sizeof w, MSG_NOSIGNAL);
+}
+
+static void touch(pid_t pid)
+{
+    touch_with(pid, 0);
+}
+
 static long call(struct inject *in, pid_t *born, long nr, uint64_t a, uint64_t b, uint64_t c)
 {
     const uint64_t args[5] = {a, b, c, 0, 0};
@@ -118,7 +141,7 @@ static long call(struct inject *in, pid_t *born, long nr, uint64_t a, uint64_t b
 }
 
 /* In A: fork B and end.  B's pid, or -errno. */
-static long fork_in(pid_t a, uint64_t site, pid_t *b)
+static long fork_in(pid_t a, uint64_t site, bool root_reaps, pid_t *b)
 {
     const uint64_t status[5] = {0, 0, 0, 0, 0};
     struct inject in;
@@ -127,68 +150,95 @@ static long fork_in(pid_t a, uint64_t site, pid_t *b)
     if (inject_wait_born(a) < 0 || inject_begin(&in, a, site, PTRACE_O_TRACEFORK) < 0)
         return INJECT_LOST;
     /* CLONE_FILES: no descriptor is copied, so none need be closed (and flushed) before it can be let go.  Not
-     * CLONE_FS: a setuid program would not be one any more when T execs it. */
-    rc = call(&in, b, SYS_clone, CLONE_FILES | SIGCHLD, 0, 0);
-    if (inject_leave_in(&in, SYS_exit, status) < 0)
+     * CLONE_FS: a setuid program would not be one any more when T execs it.  CLONE_PARENT: B has its last parent at once,
+     * else the end of A, which nobody waits for then, would be the end of a parent (PR_SET_PDEATHSIG). */
+    rc = call(&in, b, SYS_clone, CLONE_FILES | (root_reaps ? CLONE_PARENT : 0) | SIGCHLD, 0, 0);
+    if (inject_leave_in(&in, UINT64_MAX, SYS_exit, status) < 0)
         return INJECT_LOST;
     return rc;
 }
 
-static long with_process(pid_t pid, uint64_t site, long (*run)(struct inject *, void *), void *arg)
+/* Have pid make A.  A process whose parent is the root of the tree leaves A to that, too: it takes no notice. */
+static long clone_a(pid_t pid, uint64_t site, bool root_reaps, pid_t *a)
 {
+    const unsigned flags = CLONE_VM | CLONE_FILES | (root_reaps ? CLONE_PARENT : 0);
     struct inject in;
     long rc;
 
     if (inject_begin(&in, pid, site, PTRACE_O_TRACECLONE) < 0)
         return -errno;
-    rc = run(&in, arg);
-    if (rc == INJECT_LOST || inject_end(&in) < 0)
+    rc = call(&in, a, SYS_clone, flags, 0, 0);
+    /* While it still is certain that T does not survive us. */
+    if (rc > 0 && !root_reaps)
+        touch_with(pid, *a);
+    return rc == INJECT_LOST || inject_end(&in) < 0 ? INJECT_LOST : rc;
+}
+
+/* Have pid take the end of its child A: 0. */
+static long reap_a(pid_t pid, uint64_t site, long a)
+{
+    struct inject in;
+    long rc;
+
+    if (inject_begin(&in, pid, site, 0) < 0)
         return INJECT_LOST;
-    return rc;
+    rc = call(&in, NULL, SYS_wait4, (uint64_t)a, 0, __WALL);
+    return rc != a || inject_end(&in) < 0 ? INJECT_LOST : 0;
 }
 
-static long clone_a(struct inject *in, void *arg)
+/* Should dump and criu both be killed before dump traces it, nobody would know of B: then SIGALRM ends it. */
+static int set_alarm(struct inject *in)
 {
-    return call(in, arg, SYS_clone, CLONE_VM | CLONE_FILES, 0, 0);
+    const uint64_t dies[INJECT_WORDS] = {0}; /* struct sigaction of the kernel: SIG_DFL */
+    const uint64_t after[INJECT_WORDS] = {0, 0, ALONE_S, 0}; /* struct itimerval */
+    const uint64_t at = inject_words_at(in);
+    uint64_t words[INJECT_WORDS];
+    const uint64_t action[5] = {SIGALRM, at, 0, 8, 0};
+
+    if (inject_words_get(in, words) < 0 || inject_words_put(in, dies) < 0 ||
+        inject_call(in, NULL, SYS_rt_sigaction, action) != 0 || inject_words_put(in, after) < 0 ||
+        call(in, NULL, SYS_setitimer, ITIMER_REAL, at, 0) != 0)
+        return -1;
+    return inject_words_put(in, words);
 }
 
-static long reap_a(struct inject *in, void *arg)
-{
-    const long *a = arg;
-
-    return call(in, NULL, SYS_wait4, (uint64_t)*a, 0, __WALL);
-}
-
-/* B's last call: it sleeps for good, all signals blocked.  Should ckpt-init end, so does B. */
+/* B's last call: it sleeps for good, all other signals blocked.  Should ckpt-init end, so does B. */
 static int park(pid_t b, uint64_t site)
 {
     const uint64_t for_ever[5] = {0, 0, 0, 0, 0};
     struct inject in;
 
     if (inject_wait_born(b) < 0 || inject_begin(&in, b, site, 0) < 0 ||
-        call(&in, NULL, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0) != 0)
+        call(&in, NULL, SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0) != 0 || set_alarm(&in) < 0)
         return -1;
-    return inject_leave_in(&in, SYS_ppoll, for_ever);
+    return inject_leave_in(&in, ~(UINT64_C(1) << (SIGALRM - 1)), SYS_ppoll, for_ever);
 }
 
 /* 0 and *b; or -errno; or INJECT_LOST: the process is not what it was. */
 static long make(pid_t pid, uint64_t site, pid_t *b)
 {
+    const bool root_reaps = snapshot_tree_parent(pid) == plan.pid;
     pid_t a = 0;
-    long child, rc, reaped;
+    long child, rc;
 
-    child = with_process(pid, site, clone_a, &a);
+    touch(pid);
+    child = clone_a(pid, site, root_reaps, &a);
+    if (child == INJECT_LOST || (child >= 0 && a <= 0))
+        return INJECT_LOST;
+    if (child < 0 || root_reaps)
+        touch(0);
     if (child < 0)
         return child;
-    if (a <= 0)
-        return INJECT_LOST;
     *b = 0;
-    rc = fork_in(a, site, b);
+    rc = fork_in(a, site, root_reaps, b);
     if (rc == INJECT_LOST)
         kill(a, SIGKILL);
-    reaped = with_process(pid, site, reap_a, &child);
-    if (rc == INJECT_LOST || reaped != child)
-        rc = INJECT_LOST;
+    if (!root_reaps) {
+        if (reap_a(pid, site, child) < 0)
+            rc = INJECT_LOST;
+        else
+            touch(0);
+    }
     if (rc > 0 && (*b <= 0 || park(*b, site) < 0))
         rc = INJECT_LOST;
     if (rc < 0 && *b > 0)
@@ -262,7 +312,7 @@ static int take(pid_t pid, struct snapshot_map *map)
     if (!why && !site)
         why = "it has no vDSO that we know how to use";
     if (!why)
-        why = snapshot_tree_refuse(pid, plan.pid);
+        why = snapshot_tree_refuse(pid, plan.pid, touch);
     if (why) {
         left(pid, why, 0);
         return 0;
@@ -295,7 +345,10 @@ int snapshot_take(int pid)
 
     if (sock < 0)
         return 0;
-    if (snapshot_tree_add(pid, &memory) < 0 || memory < plan.bytes)
+    if (snapshot_tree_add(pid, &memory) < 0)
+        return 0;
+    seen(pid);
+    if (memory < plan.bytes)
         return 0;
     smaps = read_smaps(pid);
     if (!smaps || snapshot_map_parse(smaps, &map) < 0) {

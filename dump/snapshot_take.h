@@ -2,9 +2,9 @@
  *
  * snapshot_take - in criu's process: make copy-on-write snapshots of what CRIU has stopped.
  *
- * The job's process T is made to clone A, which shares its memory and ends without a signal; A forks B, the
- * snapshot, and ends; T takes A's exit status, and nothing is left with it.  B goes to the nearest subreaper,
- * which must be the root of the tree, ckpt-init, that takes no notice.  B shares T's descriptors until the helper dump,
+ * The job's process T is made to clone A, which shares its memory; A forks B, the snapshot, and ends.  B goes to the nearest
+ * subreaper, which must be the root of the tree, ckpt-init, that takes no notice.  A is that root's child as well where T
+ * is (CLONE_PARENT); else it is T's, without a signal at its end, and T is made to take its exit status.  B shares T's descriptors until the helper dump,
  * which traces it from then on, makes it let go of them; it never runs an instruction of the job's.
  *
  * Sources: facts of the kernel in kernel/fork.c, kernel/exit.c, kernel/ptrace.c (Linux 6.18).

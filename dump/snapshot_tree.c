@@ -2,7 +2,6 @@
 #include "dump/snapshot_tree.h"
 
 #include "dump/inject.h"
-#include "dump/inject_arch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,11 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BELOW_STACK 512 /* out of any red zone */
 #define DEPTH_MAX 100000
 
 enum { UNKNOWN = -1 };
@@ -76,68 +73,46 @@ static struct seen *find(pid_t pid)
     return NULL;
 }
 
-/* Of [vdso] in /proc/PID/maps. */
-static uint64_t find_site(pid_t pid)
+pid_t snapshot_tree_parent(pid_t pid)
 {
-    char path[40], line[512];
-    unsigned long long start, end;
-    uint64_t site = 0;
-    FILE *f;
+    const struct seen *s = find(pid);
 
-    snprintf(path, sizeof path, "/proc/%d/maps", pid);
-    f = fopen(path, "re");
-    if (!f)
-        return 0;
-    while (!site && fgets(line, sizeof line, f)) {
-        char *at = strstr(line, " [vdso]\n");
-
-        if (!at)
-            continue;
-        start = strtoull(line, &at, 16);
-        end = *at == '-' ? strtoull(at + 1, NULL, 16) : 0;
-        site = inject_site(pid, start, end);
-    }
-    fclose(f);
-    return site;
+    return s ? s->parent : 0;
 }
 
 /* Only the process itself can ask; the answer goes through a word below its stack, put back afterwards. */
 static int ask(pid_t pid)
 {
-    uint64_t site = find_site(pid), at;
+    uint64_t site = inject_find_site(pid), words[INJECT_WORDS], answer[INJECT_WORDS];
     struct inject in;
-    long word, rc = -1, answer = 0;
+    long rc = -1;
 
     if (!site || inject_begin(&in, pid, site, 0) < 0)
         return UNKNOWN;
-    at = (arch_stack(&in.saved) - BELOW_STACK) & ~UINT64_C(15);
-    errno = 0;
-    word = ptrace(PTRACE_PEEKDATA, pid, (void *)at, NULL);
-    if (!errno) {
-        const uint64_t args[5] = {PR_GET_CHILD_SUBREAPER, at, 0, 0, 0};
+    if (inject_words_get(&in, words) == 0) {
+        const uint64_t args[5] = {PR_GET_CHILD_SUBREAPER, inject_words_at(&in), 0, 0, 0};
 
         rc = inject_call(&in, NULL, SYS_prctl, args);
-        if (rc == 0) {
-            errno = 0;
-            answer = ptrace(PTRACE_PEEKDATA, pid, (void *)at, NULL);
-            if (errno)
-                rc = -1;
-        }
-        if (rc != INJECT_LOST && ptrace(PTRACE_POKEDATA, pid, (void *)at, (void *)word) < 0)
+        if (rc == 0 && inject_words_get(&in, answer) < 0)
+            rc = -1;
+        if (rc != INJECT_LOST && inject_words_put(&in, words) < 0)
             rc = -1;
     }
     if (rc == INJECT_LOST || inject_end(&in) < 0)
         return UNKNOWN;
     /* It is an int. */
-    return rc == 0 ? (answer & 0xffffffff) != 0 : UNKNOWN;
+    return rc == 0 ? (answer[0] & 0xffffffff) != 0 : UNKNOWN;
 }
 
-static const char *check(struct seen *s, bool want)
+static const char *check(struct seen *s, bool want, void (*touch)(pid_t))
 {
     if (s->seccomp)
         return "there is a seccomp filter on it or above it";
-    if (s->subreaper == UNKNOWN)
+    if (s->subreaper == UNKNOWN) {
+        touch(s->pid);
         s->subreaper = ask(s->pid);
+        touch(0);
+    }
     if (s->subreaper == UNKNOWN)
         return "it cannot be asked whether it is a subreaper";
     if (s->subreaper != want)
@@ -146,7 +121,7 @@ static const char *check(struct seen *s, bool want)
     return NULL;
 }
 
-const char *snapshot_tree_refuse(pid_t pid, pid_t root)
+const char *snapshot_tree_refuse(pid_t pid, pid_t root, void (*touch)(pid_t))
 {
     if (pid == root)
         return "it is the root of the tree itself";
@@ -156,7 +131,7 @@ const char *snapshot_tree_refuse(pid_t pid, pid_t root)
 
         if (!s)
             return "a process above it is stopped";
-        why = check(s, pid == root);
+        why = check(s, pid == root, touch);
         if (why || pid == root)
             return why;
         pid = s->parent;

@@ -12,8 +12,12 @@
  * bytes.  -1: unreadable. */
 int snapshot_tree_add(pid_t pid, uint64_t *memory);
 
+/* Of a process that was noted; 0: it was not. */
+pid_t snapshot_tree_parent(pid_t pid);
+
 /* NULL, or why not (static): a child that nobody waits for would go to the nearest subreaper, so that must be
- * `root` and nobody before; and what a seccomp filter says of our calls is unknown. */
-const char *snapshot_tree_refuse(pid_t pid, pid_t root);
+ * `root` and nobody before; and what a seccomp filter says of our calls is unknown.
+ * touch is called with each process that has to be asked, before, and with 0 afterwards. */
+const char *snapshot_tree_refuse(pid_t pid, pid_t root, void (*touch)(pid_t));
 
 #endif

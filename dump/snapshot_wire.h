@@ -9,8 +9,13 @@
  *   dump -> plugin  HELD   dump traces it, and will write these areas from it: CRIU is to leave them out
  *                   LEFT   dump cannot: the plugin ends it, and CRIU writes everything
  *   plugin -> dump  LEFT   (unasked, no answer) this process has none, and why
+ *                   SEEN   (unasked, no answer) this process stands still
+ *                   TOUCH  (unasked, no answer) from here on this process is made to run calls (inject.h); child: one of
+ *                          its children that is ours and that it has yet to be rid of.  pid 0: all is as it was.  Should
+ *                          criu end in between, dump sees to it: snapshot_loss.h
  *
- * A plugin without the socket or without a PLAN does nothing.
+ * A plugin without the socket or without a PLAN does nothing.  Where no snapshot is to be made, bytes in PLAN is UINT64_MAX:
+ * then it only tells what it sees.
  */
 #ifndef DUMP_SNAPSHOT_WIRE_H
 #define DUMP_SNAPSHOT_WIRE_H
@@ -19,7 +24,14 @@
 
 #define SNAPSHOT_MAGIC 0x434f5731u /* "COW1" */
 
-enum snapshot_verb { SNAPSHOT_PLAN = 1, SNAPSHOT_TAKEN, SNAPSHOT_HELD, SNAPSHOT_LEFT };
+enum snapshot_verb {
+    SNAPSHOT_PLAN = 1,
+    SNAPSHOT_TAKEN,
+    SNAPSHOT_HELD,
+    SNAPSHOT_LEFT,
+    SNAPSHOT_TOUCH,
+    SNAPSHOT_SEEN
+};
 
 struct snapshot_word {
     uint32_t magic, verb;

@@ -16,6 +16,7 @@
 #define PROC_MAX (1u << 20)
 #define DEPTH_MAX 10000 /* a chain of parents is no longer; it may change while it is walked */
 #define TREE_MAX 100000
+#define KILL_ROUNDS 1000 /* of 2 ms */
 
 struct proc {
     pid_t pid, ppid, session, tgid;
@@ -380,4 +381,59 @@ int target_continue_tree(pid_t pid)
         done += continue_one(list[i], 0);
     free(list);
     return done;
+}
+
+size_t target_note_tree(pid_t pid, struct target_note **noted)
+{
+    size_t n = 0, kept = 0;
+    pid_t *list = list_tree(pid, &n);
+    struct target_note *note = list ? malloc(n * sizeof *note) : NULL;
+    struct proc p;
+
+    for (size_t i = 0; note && i < n; i++)
+        if (read_proc(list[i], &p, NULL) == 0)
+            note[kept++] = (struct target_note){.pid = list[i], .start = p.start};
+    free(list);
+    *noted = note;
+    return kept;
+}
+
+/* Stopped first, so that no parent acts on the end of a child, and no child is born unseen for long. */
+static bool kill_below(pid_t pid)
+{
+    size_t n = 0;
+    pid_t *list = list_tree(pid, &n);
+    bool lives = !list;
+
+    for (size_t k = 0; list && k < n; k++)
+        (void)kill(list[k], SIGSTOP);
+    for (size_t k = list ? n : 0; k-- > 0;) {
+        const char state = target_state(list[k]);
+
+        if (state && state != 'Z' && state != 'X') {
+            lives = true;
+            (void)kill(list[k], SIGKILL);
+        }
+    }
+    free(list);
+    return lives;
+}
+
+bool target_kill_noted(const struct target_note *noted, size_t n)
+{
+    for (int i = 0; i < KILL_ROUNDS; i++) {
+        bool lives = false;
+
+        for (size_t k = 0; k < n; k++) {
+            struct proc p;
+
+            if (read_proc(noted[k].pid, &p, NULL) == 0 && p.start == noted[k].start &&
+                kill_below(noted[k].pid))
+                lives = true;
+        }
+        if (!lives)
+            return true;
+        poll(NULL, 0, 2);
+    }
+    return false;
 }

@@ -47,4 +47,15 @@ int target_continue(const struct target_process *list, size_t n);
 /* The same for the whole tree below pid, when nothing more is known about it. */
 int target_continue_tree(pid_t pid);
 
+/* The tree below pid, as it is now, to be known again when its root has gone: how many, and a list to be freed (NULL: no
+ * memory). */
+struct target_note {
+    pid_t pid;
+    uint64_t start;
+};
+size_t target_note_tree(pid_t pid, struct target_note **noted);
+/* SIGKILL to all of them that still live, and to what is below them; what is born meanwhile as well.  True: nothing lives
+ * any more. */
+bool target_kill_noted(const struct target_note *noted, size_t n);
+
 #endif

@@ -208,6 +208,8 @@ static void loop(struct shepherd *s)
         if (!s->ended && p[3].revents)
             shepherd_limit_reached(s);
     }
+    if (s->dumping && s->status != 0)
+        shepherd_dump_ended(s);
 }
 
 /* Images go only when the job ended well and Slurm did not want it back: a job that is being

@@ -184,6 +184,8 @@ void shepherd_dump_go(struct shepherd *s);
 void shepherd_dump_vetoed(struct shepherd *s, const char *why);
 void shepherd_dump_over(struct shepherd *s, const struct proto_reply *r);
 void shepherd_dump_idle(struct shepherd *s);
+/* The tree has ended, not well, while a checkpoint was being made: wait a moment for what that says of it. */
+void shepherd_dump_ended(struct shepherd *s);
 /* SIGCONT to the tree: a dump has left it stopped, or its images are of a job that was suspended.  failed_dump: under
  * private isolation the keeper has seen to it. */
 void shepherd_go_on(struct shepherd *s, bool failed_dump);
@@ -219,6 +221,8 @@ bool shepherd_final_saved(struct shepherd *s, const struct proto_reply *r);
 void shepherd_final_find_out(struct shepherd *s);
 /* Before that, where the job must be requeued first: false as above. */
 bool shepherd_final_requeue(struct shepherd *s, const struct proto_reply *r);
+/* A checkpoint has cost the tree its life (PROTO_R_LOST): the job is requeued, and goes on from the last one. */
+void shepherd_final_lost(struct shepherd *s, const struct proto_reply *r);
 /* The job was started again elsewhere: this copy of it must not go on. */
 void shepherd_final_stale(struct shepherd *s);
 /* It could not be made. */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 /* In place of a generation; also how the rest of this file knows. */
+#define LAST_WORD_MS 3000
 #define MARKED                                                                                     \
     "srun runs in the script: its tasks are checkpointed, and it will be started once more"
 
@@ -222,6 +223,10 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
     s->retries = 0;
     if (!vetoed && shepherd_find_saved(s, r, &saved))
         r = &saved;
+    if (r->flags & PROTO_R_LOST) {
+        shepherd_final_lost(s, r);
+        return;
+    }
     if (s->step)
         relay_resume(&s->relay);
     else if (!marked && !vetoed)
@@ -291,6 +296,27 @@ void shepherd_dump_idle(struct shepherd *s)
         return;
     shepherd_timer_arm(s);
     shepherd_requests_next(s);
+}
+
+/* Of a tree that a checkpoint has cost its life we may hear before we hear of the checkpoint. */
+void shepherd_dump_ended(struct shepherd *s)
+{
+    int64_t end = shepherd_now_ms() + LAST_WORD_MS;
+    struct proto_reply r;
+
+    while (s->keeper >= 0 && shepherd_now_ms() < end) {
+        struct pollfd p = {.fd = s->keeper, .events = POLLIN};
+        int fd = -1;
+
+        if (poll(&p, 1, (int)(end - shepherd_now_ms())) <= 0 || !shepherd_receive(s, &r, &fd))
+            return;
+        io_close(&fd);
+        if (r.verb != PROTO_DUMP || r.id != s->dump_id)
+            continue;
+        if (r.flags & PROTO_R_LOST)
+            shepherd_final_lost(s, &r);
+        return;
+    }
 }
 
 /* The kernel's timer went on while the job was suspended. */

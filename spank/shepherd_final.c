@@ -154,6 +154,29 @@ bool shepherd_final_saved(struct shepherd *s, const struct proto_reply *r)
     return true;
 }
 
+void shepherd_final_lost(struct shepherd *s, const struct proto_reply *r)
+{
+    const char *from = s->last_generation[0] ? s->last_generation : "its newest checkpoint, if any";
+    struct err err = {{0}};
+
+    s->dumping = false;
+    shepherd_event(s, "checkpoint-failed", r->generation, r->text, r);
+    if (s->requeued || shepherd_slurm_requeue(s, SLURMJOB_AGAIN, &err) == 0) {
+        s->requeued = true;
+        shepherd_event(s, "requeue", "", "a process was lost in a checkpoint", NULL);
+        shepherd_say("%s: the job is requeued and goes on from %s", r->text, from);
+    } else {
+        shepherd_say("%s, and the job cannot be requeued (%s): scontrol requeue %u continues it "
+                     "from %s",
+                     r->text, err.text, s->facts.job, from);
+    }
+    (void)relay_drain(&s->relay, DRAIN_MS);
+    shepherd_requests_answer(s, r, "failed", r->text);
+    kill_stopped(s);
+    s->ended = true;
+    s->status = SIGKILL;
+}
+
 /* Perhaps while this node could not be reached: nothing that this copy still does is wanted. */
 void shepherd_final_stale(struct shepherd *s)
 {

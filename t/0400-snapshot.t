@@ -6,55 +6,7 @@
 # Copy-on-write snapshots: memory and processes of every kind, each either taken right or left to CRIU, and what the
 # manifest says of it.  After each dump the program runs on; then its tree is killed, restored from that dump, and checks
 # all its memory to the end.
-. "$(dirname "$0")/faultlib.sh"
-
-# how GENERATION - what its manifest says of the snapshot
-how() { jq -r .snapshot "$SESSION_DIR/$1/manifest.json"; }
-
-# nothing_left - no snapshot process remains: below the root there are the program and its own children only
-nothing_left() { # ROOT WANTED
-    local n
-    n=$(pstree -T -p "$1" 2>/dev/null | grep -o '([0-9]*)' | wc -l)
-    [ "$n" = "$2" ] || { pstree -T -p "$1"; return 1; }
-}
-
-# kill_tree - all of the session but run-helper: ckpt-init and the program are in process groups of their own
-kill_tree() {
-    local p
-    for p in $(cat "$SESSION_GROUP/cgroup.procs"); do
-        [ "$p" = "$session_pid" ] || kill -KILL "$p" 2>/dev/null
-    done
-    tell_it signal KILL
-}
-
-# kind KIND HOW-REGEX PROCESSES [DUMPS] - the story of one kind
-kind() {
-    local kind=$1 regex=$2 processes=$3 dumps=${4:-3} i reply root bad=''
-    (
-        session "$kind" "$(new_dir "$kind")" -- "$HELPERS/ckpt-init" "$PROGS/snapped" "$HOME_DIR/$kind.stop" "$kind"
-        for ((i = 0; i < dumps; i++)); do
-            reply=$(ask dump)
-            succeeded "$reply" || bad+="dump $i: $reply"$'\n'
-            runs_on >/dev/null || bad+="dump $i: it does not run on"$'\n'
-            root=$(jq '.processes[0].pid' "$SESSION_DIR/$(generation_of "$reply")/manifest.json")
-            bad+=$(nothing_left "$root" "$processes")
-        done
-        is "$kind: dumps, runs on, nothing is left behind" "$bad" ""
-        like "$kind: $regex" "$(how "$(generation_of "$reply")")" "$regex"
-        ok "$kind: scheckpoint finds it good" verify "$HOME_DIR/$kind" "0.$dumps"
-        kill_tree
-        reply=$(ask restore)
-        ok "$kind: restored" succeeded "$reply"
-        ok "$kind: runs on" runs_on
-        reply=$(ask dump)
-        ok "$kind: and is dumped again" succeeded "$reply"
-        touch "$HOME_DIR/$kind.stop"
-        like "$kind: ends well" "$(ask wait 20000)" 'exit 0'
-        ok "$kind: all its memory was right, and it noticed nothing" unbroken
-        like "$kind: to the end" "$(tail -n 1 "$TREE_OUT")" '^result ok$'
-        session_end
-    )
-}
+. "$(dirname "$0")/snaplib.sh"
 
 cow='^copy-on-write$'
 plain() { kind plain "$cow" 2 8; }

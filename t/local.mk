@@ -1,6 +1,6 @@
 # Programs that the system tests run as jobs. They are built before the tests (make check, or make t-programs) and
 # installed nowhere; they are what the tests say of any program, so no sanitizer or hardening flag of ours.
-t_programs = t/progs/brim t/progs/counter t/progs/daemon t/progs/hazard t/progs/invariant t/progs/locks t/progs/openmp t/progs/policy t/progs/sleepers t/progs/snapped \
+t_programs = t/progs/brim t/progs/counter t/progs/daemon t/progs/hazard t/progs/invariant t/progs/locks t/progs/openmp t/progs/policy t/progs/sleepers t/progs/snapped t/progs/special \
 	t/progs/talker t/progs/threads
 EXTRA_PROGRAMS = $(t_programs)
 check_DATA += $(t_programs)
@@ -9,6 +9,9 @@ CLEANFILES += $(t_programs)
 t_progs_snapped_SOURCES = t/progs/snapped.c t/progs/prog.h
 t_progs_snapped_CFLAGS = $(WARN_CFLAGS) -pthread
 t_progs_snapped_LDFLAGS = -pthread
+t_progs_special_SOURCES = t/progs/special.c t/progs/prog.h
+t_progs_special_CFLAGS = $(WARN_CFLAGS) -pthread
+t_progs_special_LDFLAGS = -pthread
 t_progs_brim_SOURCES = t/progs/brim.c t/progs/prog.h
 t_progs_brim_CFLAGS = $(WARN_CFLAGS)
 t_progs_brim_LDFLAGS =
@@ -58,7 +61,7 @@ EXTRA_DIST += t/lib.sh t/gallery.sh t/progs/Counter.java t/progs/background.sh t
 	t/progs/pipeline.sh t/progs/services.py
 
 # Attack programs of the security tests (t/05*.t, t/06*.t): built like the programs above, by make t-attacks.
-t_attacks = t/attack/client.so t/attack/crash t/attack/evil.so t/attack/hold t/attack/nsattack t/attack/seize t/attack/spin t/attack/steal t/attack/talk.so \
+t_attacks = t/attack/client.so t/attack/crash t/attack/doomed t/attack/evil.so t/attack/hold t/attack/nsattack t/attack/seize t/attack/spin t/attack/steal t/attack/talk.so \
 	t/attack/withbit
 EXTRA_PROGRAMS += $(t_attacks)
 check_DATA += $(t_attacks)
@@ -71,6 +74,9 @@ t_attack_client_so_CFLAGS = $(WARN_CFLAGS) -fPIC
 t_attack_client_so_LDFLAGS = -XCClinker -shared
 t_attack_crash_SOURCES = t/attack/crash.c
 t_attack_crash_CFLAGS = $(WARN_CFLAGS)
+t_attack_doomed_SOURCES = t/attack/doomed.c
+t_attack_doomed_CFLAGS = $(WARN_CFLAGS)
+t_attack_doomed_LDFLAGS = -all-static
 t_attack_evil_so_SOURCES = t/attack/evil.c
 t_attack_evil_so_CFLAGS = $(WARN_CFLAGS) -fPIC
 t_attack_evil_so_LDFLAGS = -XCClinker -shared
@@ -116,7 +122,7 @@ endif
 .PHONY: t-faulty
 t-faulty: $(t_faulty)
 
-EXTRA_DIST += t/faultlib.sh t/faulty/flip.py t/faulty/forge-generation.py t/faulty/hostile-start.py
+EXTRA_DIST += t/faultlib.sh t/snaplib.sh t/faulty/flip.py t/faulty/forge-generation.py t/faulty/hostile-start.py
 
 # The tests themselves, whichever there are, and the fuzz targets with their corpora.
 dist-hook:

@@ -14,6 +14,8 @@
  *   start                start PROGRAM (done by itself at first, unless --no-start)
  *   wait MS              wait for the end of the tree's root and print its status
  *   compress HOW         from now on, as --compress
+ *   snapshot HOW         the same, as --snapshot
+ *   old-kernel           helpers from now on live under a kernel without PAGEMAP_SCAN
  *   kill-helper MS       the next helper gets SIGKILL after so many milliseconds
  *   term-helper MS       ... SIGTERM
  * Exit status: 0 when every dump and restore was answered with error 0, 1 when not, 2 wrong usage.
@@ -29,6 +31,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -36,6 +40,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -338,6 +343,31 @@ static void do_compress(const char *how)
     make_facts();
 }
 
+static void do_snapshot(const char *how)
+{
+    set_snapshot(how);
+    io_close(&facts_fd);
+    make_facts();
+}
+
+/* As before Linux 6.7.  Inherited by the helpers; the program, which was started before, has no filter. */
+static void do_old_kernel(void)
+{
+    const unsigned scan = _IOWR('f', 16, char[96]);
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, scan, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOTTY),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof code / sizeof code[0], code};
+
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        die("seccomp");
+}
+
 static void command(char *line)
 {
     char *arg;
@@ -360,6 +390,10 @@ static void command(char *line)
         start();
     else if (!strcmp(line, "compress"))
         do_compress(arg);
+    else if (!strcmp(line, "old-kernel"))
+        do_old_kernel();
+    else if (!strcmp(line, "snapshot"))
+        do_snapshot(arg);
     else if (!strcmp(line, "kill-helper") || !strcmp(line, "term-helper")) {
         kill_signal = *line == 'k' ? SIGKILL : SIGTERM;
         kill_after = (int)number(arg);

@@ -63,6 +63,18 @@ void set_compress(const char *v)
         usage("--compress: none, lz4, zstd or zstd:1..19");
 }
 
+void set_snapshot(const char *v)
+{
+    if (!strcmp(v, "yes"))
+        o.facts.snapshot = SNAPSHOT_YES;
+    else if (!strcmp(v, "no"))
+        o.facts.snapshot = SNAPSHOT_NO;
+    else if (!strcmp(v, "require"))
+        o.facts.snapshot = SNAPSHOT_REQUIRE;
+    else
+        usage("--snapshot: yes, no or require");
+}
+
 enum opt {
     USER = 256,
     DIR_,
@@ -90,7 +102,7 @@ enum opt2 {
     USER_FACTS,
     KEEP_ENV
 };
-enum opt3 { BAD_FD = 350, BAD_REQUEST };
+enum opt3 { BAD_FD = 350, BAD_REQUEST, SNAPSHOT, TIGHT, MEMORY_KILL };
 
 static const struct option options[] = {
     {"user", 1, 0, USER},
@@ -118,6 +130,9 @@ static const struct option options[] = {
     {"keep-env", 0, 0, KEEP_ENV},
     {"bad-fd", 0, 0, BAD_FD},
     {"bad-request", 0, 0, BAD_REQUEST},
+    {"snapshot", 1, 0, SNAPSHOT},
+    {"tight", 1, 0, TIGHT},
+    {"memory-kill", 1, 0, MEMORY_KILL},
     {0, 0, 0, 0},
 };
 
@@ -162,6 +177,15 @@ static void set_fact(int c, const char *v)
         break;
     case MAX_SIZE:
         o.facts.max_size = number(v);
+        break;
+    case SNAPSHOT:
+        set_snapshot(v);
+        break;
+    case TIGHT:
+        o.facts.snapshot_tight = strcmp(v, "drop") ? TIGHT_HOLD : TIGHT_DROP;
+        break;
+    case MEMORY_KILL:
+        o.facts.memory_kill = number(v);
         break;
     case ISOLATION:
         o.facts.isolation = strcmp(v, "private") ? ISOLATION_HOST : ISOLATION_PRIVATE;

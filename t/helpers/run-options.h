@@ -32,6 +32,7 @@ unsigned long number(const char *s);
 void text(char *to, size_t size, const char *from);
 /* As SPEC has it, into the facts */
 void set_compress(const char *v);
+void set_snapshot(const char *v);
 #define TEXT(field, value) text(o.facts.field, sizeof o.facts.field, value)
 
 #endif

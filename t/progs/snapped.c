@@ -54,11 +54,15 @@ static void check(const uint64_t *p, uint64_t page, const char *what)
                         (unsigned long long)i);
 }
 
+static int gentle;
+
 static void work(uint64_t *mem, uint64_t pages, const char *what)
 {
     for (uint64_t i = 0; i < pages; i++) {
         check(mem + i * WORDS, i, what);
         fill(mem + i * WORDS, i, mem[i * WORDS] + 1);
+        if (gentle && i % 256 == 0)
+            prog_sleep_ms(2);
     }
 }
 
@@ -120,7 +124,8 @@ static unsigned descriptors(void)
     return n;
 }
 
-/* A child of our own that ends when the file is there; its memory was ours at first. */
+/* A child of our own that ends when the file is there; its memory was ours at first, and what it does not write to is shared
+ * with its brothers for good. */
 static void child_works(const char *stop, uint64_t *mem, uint64_t pages)
 {
     pid_t pid = fork();
@@ -130,7 +135,9 @@ static void child_works(const char *stop, uint64_t *mem, uint64_t pages)
     if (pid > 0)
         return;
     while (!prog_stop(stop)) {
-        work(mem, pages, "child");
+        work(mem, pages / 2, "child");
+        for (uint64_t i = pages / 2; i < pages; i++)
+            check(mem + i * WORDS, i, "shared by children");
         prog_sleep_ms(5);
     }
     _exit(0);
@@ -154,6 +161,19 @@ static void child_is(int sig)
             pause();
     }
     _exit(0);
+}
+
+static void start_threads(const char *stop)
+{
+    static struct part parts[4];
+
+    for (int i = 0; i < 4; i++) {
+        pthread_t t;
+
+        parts[i] =
+            (struct part){make(EXTRA / 4, MAP_PRIVATE | MAP_ANONYMOUS, -1), EXTRA / 4 / 4096, stop};
+        need(pthread_create(&t, NULL, thread, &parts[i]) ? -1 : 0, "pthread_create");
+    }
 }
 
 static long locked_kib(void)
@@ -182,7 +202,6 @@ static void set_up(const char *kind, const char *stop, struct extra *x, uint64_t
                    uint64_t pages)
 {
     const int private = MAP_PRIVATE | MAP_ANONYMOUS;
-    static struct part parts[4];
 
     x->bytes = EXTRA;
     if (!strcmp(kind, "dontfork") || !strcmp(kind, "wipeonfork")) {
@@ -225,12 +244,13 @@ static void set_up(const char *kind, const char *stop, struct extra *x, uint64_t
         child_works(stop, mem, pages);
         child_works(stop, mem, pages);
     } else if (!strcmp(kind, "threads")) {
-        for (int i = 0; i < 4; i++) {
-            pthread_t t;
-
-            parts[i] = (struct part){make(EXTRA / 4, private, -1), EXTRA / 4 / 4096, stop};
-            need(pthread_create(&t, NULL, thread, &parts[i]) ? -1 : 0, "pthread_create");
-        }
+        start_threads(stop);
+    } else if (!strcmp(kind, "all")) {
+        child_works(stop, mem, pages);
+        child_works(stop, mem, pages);
+        start_threads(stop);
+    } else if (!strcmp(kind, "gentle")) {
+        gentle = 1; /* 300 MiB a second and no more */
     } else if (strcmp(kind, "plain") != 0) {
         prog_broken("no kind %s", kind);
     }

@@ -1,0 +1,106 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: host
+# timeout: 300
+#
+# Copy-on-write snapshots in memory control groups that have little room: none is made where there is too little for it
+# from the start; where it gets tight while one is written the program is held until that is done, or the snapshot is given
+# up.  The kernel never has to kill anything.
+. "$(dirname "$0")/snaplib.sh"
+
+v2=no
+[ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] || v2=yes
+[ $v2 = yes ] || [ -d /sys/fs/cgroup/memory ] || skip_all "no memory control group here"
+
+# in_group NAME MIB - sessions from now on run in a memory control group with that limit
+in_group() {
+    if [ $v2 = yes ]; then
+        echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+        MEMORY=/sys/fs/cgroup/${TEST_TMP##*/}.memory.$1
+    else
+        MEMORY=/sys/fs/cgroup/memory/${TEST_TMP##*/}.$1
+    fi
+    mkdir -p "$MEMORY"
+    # One processor: how much is kept free goes by their number.
+    RUN_HELPER=(taskset -c "$(sed -n 's/^Cpus_allowed_list:\t\([0-9]*\).*/\1/p' /proc/self/status)" "${RUN_HELPER[@]}")
+    if [ $v2 = yes ]; then
+        echo $(($2 << 20)) >"$MEMORY/memory.max"
+        own_group() { echo "$MEMORY"; }
+    else
+        echo $(($2 << 20)) >"$MEMORY/memory.limit_in_bytes"
+        # shellcheck disable=SC2016 # of the inner shell
+        RUN_HELPER=(bash -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$MEMORY" "${RUN_HELPER[@]}")
+    fi
+}
+oom_kills() {
+    if [ $v2 = yes ]; then sed -n 's/^oom_kill //p' "$MEMORY/memory.events"; else sed -n 's/^oom_kill //p' "$MEMORY/memory.oom_control"; fi
+}
+limit_hit() { # how often the kernel had to look for memory in the group
+    if [ $v2 = yes ]; then sed -n 's/^max //p' "$MEMORY/memory.events"; else cat "$MEMORY/memory.failcnt"; fi
+}
+
+# begin NAME MIB OPTION... - 300 MiB of memory, rewritten all the time, in a group of so much
+begin() {
+    local name=$1
+    in_group "$1" "$2"
+    shift 2
+    session "$name" "$(new_dir "$name")" --threads 1 "$@" -- "$HELPERS/ckpt-init" "$PROGS/snapped" "$HOME_DIR/$name.stop" gentle 300
+    wait_until 60 more_steps 3
+}
+
+finish() { # NAME REPLY
+    is "$1: the kernel killed nothing" "$(oom_kills)" 0
+    kill_tree
+    ok "$1: it is restored" succeeded "$(ask restore)"
+    ok "$1: it runs on" runs_on
+    touch "$HOME_DIR/$1.stop"
+    like "$1: it ends well" "$(ask wait 60000)" 'exit 0'
+    ok "$1: its memory was right all the time" unbroken
+    is "$1: the kernel killed nothing to the end" "$(oom_kills)" 0
+    session_end
+    [ $v2 = yes ] || wait_until 20 rmdir "$MEMORY"
+}
+
+room() {
+    local reply
+    begin room 345
+    reply=$(ask dump)
+    ok "room: the checkpoint is made" succeeded "$reply"
+    like "room: without a snapshot, and why" "$(how "$(generation_of "$reply")")" '^none: process [0-9]+: no room in memory'
+    ok "room: it runs on" runs_on
+    finish room
+}
+
+hold() {
+    local reply
+    begin hold 560 --compress zstd:12
+    reply=$(ask dump)
+    ok "hold: the checkpoint is made" succeeded "$reply"
+    like "hold: with a snapshot, and the program was held" "$(how "$(generation_of "$reply")")" \
+        '^copy-on-write, held for [0-9]+ ms: memory was short$'
+    ok "hold: it runs on" runs_on
+    finish hold
+}
+
+drop() {
+    local reply good
+    # A first one for the restore, made while there is room.
+    begin drop 560 --compress lz4 --tight drop
+    tell_it snapshot no
+    reply=$(ask dump)
+    ok "drop: a good generation" succeeded "$reply"
+    good=$(complete)
+    tell_it snapshot yes
+    tell_it compress zstd:12
+    reply=$(ask dump)
+    like "drop: the snapshot is given up" "$(text_of "$reply")" \
+        '^the snapshot was given up: [0-9]+ MiB of memory were left; the next checkpoint stops the job'
+    is "drop: no generation comes of it" "$(complete)" "$good"
+    ok "drop: it runs on" runs_on
+    is "drop: no snapshot process is left" "$(named snapped | wc -l)" 1
+    finish drop
+}
+
+fault_up
+together room hold drop
+done_testing
