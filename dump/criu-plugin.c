@@ -133,6 +133,7 @@ static int checkpoint_devices(int pid)
 
 /* criu-shim.so's, when that is loaded. */
 extern int (*ckpt_pagemap_scan)(int fd, void *arg) __attribute__((weak));
+extern int (*ckpt_smaps)(pid_t pid) __attribute__((weak));
 
 static int drain_fd = -1;
 
@@ -156,8 +157,9 @@ static int plugin_init(int stage)
     if (drain_fd < 0)
         return -1;
     fd = inherited("CKPT_SNAPSHOT_FD");
-    if (&ckpt_pagemap_scan) {
+    if (&ckpt_pagemap_scan && &ckpt_smaps) {
         ckpt_pagemap_scan = snapshot_scan;
+        ckpt_smaps = snapshot_take_smaps;
         snapshot_take_init(fd);
     }
     return 0;

@@ -312,6 +312,8 @@ static int disguised_smaps(int dirfd, pid_t pid)
     return -1;
 }
 
+int (*ckpt_smaps)(pid_t pid);
+
 static int open_smaps(int dirfd, pid_t pid, int flags)
 {
     int fd;
@@ -330,7 +332,8 @@ static int open_smaps(int dirfd, pid_t pid, int flags)
     }
     switch (look_at(dirfd, pid)) {
     case 0:
-        return real_openat(dirfd, "smaps", flags, 0);
+        fd = ckpt_smaps ? ckpt_smaps(pid) : -1;
+        return fd >= 0 ? fd : real_openat(dirfd, "smaps", flags, 0);
     case 1:
         return disguised_smaps(dirfd, pid);
     default:

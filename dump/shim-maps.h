@@ -27,6 +27,10 @@
 
 #include <sys/types.h>
 
+/* The plugin's to set: a file that has what it read from that process's smaps, given away; -1: none.  The tree stood still
+ * all the time since.  For each page of the process the kernel takes its time for smaps, so once is enough. */
+extern int (*ckpt_smaps)(pid_t pid);
+
 /* openat(), as CRIU is to see it while it dumps. */
 int maps_openat(int dirfd, const char *path, int flags, mode_t mode);
 

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #define SMAPS_MAX (256u << 20)
+#define KEPT_MAX 256   /* descriptors */
 #define ALONE_S 10     /* seconds within which dump must trace a snapshot process */
 #define SPARE_TASKS 64 /* threads that the user must be able to start beside a snapshot */
 
@@ -92,6 +93,41 @@ static char *read_smaps(pid_t pid)
     if (text)
         text[len] = '\0';
     return text;
+}
+
+/* For CRIU, which reads the same next: see shim-maps.h. */
+static struct kept {
+    pid_t pid;
+    int fd;
+} * kept;
+static size_t nkept;
+
+static void keep(pid_t pid, const char *text)
+{
+    const size_t len = strlen(text);
+    struct kept *more = nkept < KEPT_MAX ? realloc(kept, (nkept + 1) * sizeof *more) : NULL;
+    int fd = more ? memfd_create("smaps", MFD_CLOEXEC) : -1;
+
+    if (more)
+        kept = more;
+    if (fd < 0)
+        return;
+    if (write(fd, text, len) == (ssize_t)len && lseek(fd, 0, SEEK_SET) == 0)
+        kept[nkept++] = (struct kept){pid, fd};
+    else
+        close(fd);
+}
+
+int snapshot_take_smaps(pid_t pid)
+{
+    for (size_t i = 0; i < nkept; i++)
+        if (kept[i].pid == pid) {
+            const int fd = kept[i].fd;
+
+            kept[i] = kept[--nkept];
+            return fd;
+        }
+    return -1;
 }
 
 /* What the copy would take, beside what there is already. */
@@ -351,6 +387,8 @@ int snapshot_take(int pid)
     if (memory < plan.bytes)
         return 0;
     smaps = read_smaps(pid);
+    if (smaps)
+        keep(pid, smaps);
     if (!smaps || snapshot_map_parse(smaps, &map) < 0) {
         left(pid, "its memory map cannot be read", errno);
         free(smaps);

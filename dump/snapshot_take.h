@@ -12,6 +12,8 @@
 #ifndef DUMP_SNAPSHOT_TAKE_H
 #define DUMP_SNAPSHOT_TAKE_H
 
+#include <sys/types.h>
+
 /* fd: the plugin's end of the socket of snapshot_wire.h, or -1. */
 void snapshot_take_init(int fd);
 
@@ -20,5 +22,8 @@ void snapshot_take_init(int fd);
 int snapshot_take(int pid);
 
 void snapshot_take_fini(void);
+
+/* What has been read of process pid's smaps, as a new file that is the caller's; once.  -1: nothing has. */
+int snapshot_take_smaps(pid_t pid);
 
 #endif
