@@ -21,7 +21,7 @@ libdump_la_SOURCES += \
 	dump/priority.c dump/priority.h dump/inject.c dump/inject.h dump/inject_arch.h dump/pagemap_scan.h \
 	dump/snapshot.c dump/snapshot.h dump/snapshot_loss.c dump/snapshot_loss.h dump/snapshot_map.c dump/snapshot_map.h \
 	dump/snapshot_pages.c dump/snapshot_pages.h dump/snapshot_policy.c dump/snapshot_policy.h \
-	dump/snapshot_store.c dump/snapshot_store.h dump/snapshot_wire.h dump/tree_hold.c dump/tree_hold.h
+	dump/snapshot_store.c dump/snapshot_store.h dump/snapshot_trim.c dump/snapshot_wire.h dump/tree_hold.c dump/tree_hold.h
 
 # Preloaded into criu, and its plugin: they run in criu's process, which a sanitizer's runtime would break.
 helper_LTLIBRARIES += criu-shim.la

@@ -3,7 +3,6 @@
 
 #include "common/io.h"
 #include "dump/inject.h"
-#include "dump/inject_arch.h"
 #include "dump/snapshot_loss.h"
 
 #include <errno.h>
@@ -342,49 +341,6 @@ int snapshot_hold(struct snapshot_process *p, const void *data, size_t len, stru
     }
     memcpy(p->held + p->held_len, data, len);
     p->held_len += len;
-    return 0;
-}
-
-static int unmap(struct inject *in, const struct snapshot_process *p, uint64_t from, uint64_t to)
-{
-    /* The vDSO has the instruction by which we do this. */
-    if (from < p->vdso_end && p->vdso_start < to) {
-        if (from < p->vdso_start && unmap(in, p, from, p->vdso_start) < 0)
-            return -1;
-        from = p->vdso_end;
-    }
-    if (from < to) {
-        const uint64_t args[5] = {from, to - from, 0, 0, 0};
-
-        return inject_call(in, NULL, SYS_munmap, args) == INJECT_LOST ? -1 : 0;
-    }
-    return 0;
-}
-
-/* It stands at the end of its last call; the stop is good for more. */
-static int trim(const struct snapshot_process *p)
-{
-    const uint64_t top = ARCH_TOP;
-    uint64_t at = 65536;
-    struct inject in;
-
-    if (inject_begin(&in, p->child, p->site, 0) < 0)
-        return -1;
-    for (size_t i = 0; i < p->n; i++) {
-        if (at < p->areas[i].start && unmap(&in, p, at, p->areas[i].start) < 0)
-            return -1;
-        at = p->areas[i].end;
-    }
-    return at < top ? unmap(&in, p, at, top - 4096) : 0;
-}
-
-int snapshot_trim(struct snapshot *s, struct err *err)
-{
-    for (size_t i = 0; i < s->n; i++)
-        if (trim(s->list[i]) < 0) {
-            errno = ESRCH;
-            return err_set(err, "the snapshot of process %d was lost", (int)s->list[i]->pid);
-        }
     return 0;
 }
 

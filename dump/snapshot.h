@@ -68,8 +68,10 @@ struct snapshot_process *snapshot_at(struct snapshot *s, size_t i);
 /* CRIU's own pages of a process that has a snapshot. EFBIG: too many. */
 int snapshot_hold(struct snapshot_process *p, const void *data, size_t len, struct err *err);
 
-/* The job runs again: let go of all memory that is not in the areas (shared memory counts who has it mapped). */
-int snapshot_trim(struct snapshot *s, struct err *err);
+/* The job runs again: let go of all memory that is not in the areas (shared memory counts who has it mapped).
+ * watch (may be NULL) is called again and again; -1 of it: give up. */
+int snapshot_trim(struct snapshot *s, int (*watch)(void *arg, struct err *err), void *arg,
+                  struct err *err);
 
 /* Bytes at `at` of the process, from any thread.  -1: the snapshot is gone. */
 int snapshot_read(const struct snapshot_process *p, uint64_t at, void *to, size_t len);

@@ -21,8 +21,6 @@ in_group() {
         MEMORY=/sys/fs/cgroup/memory/${TEST_TMP##*/}.$1
     fi
     mkdir -p "$MEMORY"
-    # One processor: how much is kept free goes by their number.
-    RUN_HELPER=(taskset -c "$(sed -n 's/^Cpus_allowed_list:\t\([0-9]*\).*/\1/p' /proc/self/status)" "${RUN_HELPER[@]}")
     if [ $v2 = yes ]; then
         echo $(($2 << 20)) >"$MEMORY/memory.max"
         own_group() { echo "$MEMORY"; }
@@ -72,9 +70,15 @@ room() {
 }
 
 hold() {
-    local reply
-    begin hold 560 --compress zstd:12
-    reply=$(ask dump)
+    local reply i
+    begin hold $LITTLE --compress zstd:12
+    # On a machine that is very busy it may come so late that only giving up is left; then the next one.
+    for i in 1 2 3 4 5 6; do
+        reply=$(ask dump)
+        ! succeeded "$reply" || break
+        [[ $(text_of "$reply") = "the snapshot was given up: "* ]] || break
+        runs_on >/dev/null || break
+    done
     ok "hold: the checkpoint is made" succeeded "$reply"
     like "hold: with a snapshot, and the program was held" "$(how "$(generation_of "$reply")")" \
         '^copy-on-write, held for [0-9]+ ms: memory was short$'
@@ -85,7 +89,7 @@ hold() {
 drop() {
     local reply good
     # A first one for the restore, made while there is room.
-    begin drop 560 --compress lz4 --tight drop
+    begin drop $LITTLE --compress lz4 --tight drop
     tell_it snapshot no
     reply=$(ask dump)
     ok "drop: a good generation" succeeded "$reply"
@@ -101,6 +105,8 @@ drop() {
     finish drop
 }
 
+# What the program has, what dump keeps free (dump/snapshot_policy.c: for itself, by processors), a third of the rest.
+LITTLE=$((300 + 32 + 100 + 16 * $(nproc) + 95))
 fault_up
 together room hold drop
 done_testing
