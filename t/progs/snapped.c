@@ -300,6 +300,9 @@ int main(int argc, char **argv)
     sigaction(SIGCHLD, &act, NULL);
     mem = make(pages * 4096, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     set_up(argv[2], argv[1], &x, mem, pages);
+    /* The end of our own children must not interrupt a sleep. */
+    if (own_children > 0)
+        signal(SIGCHLD, SIG_DFL);
     files = descriptors();
     prog_print("start %s\n", argv[2]);
     for (unsigned n = 1; !prog_stop(argv[1]); n++) {
