@@ -63,7 +63,7 @@ srun -n1 --mem=100 $PROGS/counter $HOME_DIR/terminal.stop 8
 echo "srun gave \$?"
 END
 )")
-    ok "terminal: in a job with checkpoints it runs" wait_out "$job" '^pty gave 0'
+    ok "terminal: in a job with checkpoints it runs" wait_out "$job" 'pty gave 0'
     like "terminal: on a terminal" "$(out "$job")" '/dev/pts/[0-9]'
     like "terminal: it is told that it has none" "$(out "$job")" 'the tasks of this step are not checkpointed: srun --pty'
     ok "terminal: the next step runs" wait_step "$job" 3
