@@ -11,6 +11,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=/dev/null
 . /run/vmtest.env # NODE, NODES
 HOMES=/shared/home
+# Root is nobody on the NFS mount; node1 has the directory itself.
+[ "$NODES" -eq 1 ] || HOMES=/export/home
 SCRATCH=/shared/scratch
 LONG=600
 n=0 failed=0
