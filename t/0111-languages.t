@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Shell scripts with children, Python, a JVM and R, each checkpointed while it runs on, again, then requeued.
 . "$(dirname "$0")/lib.sh"

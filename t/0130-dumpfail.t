@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # A checkpoint that fails: the job runs on, the older generation stays and restores, the reason is told.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # What a user may say to sbatch, srun and salloc, what is refused, and where the output goes.
 . "$(dirname "$0")/lib.sh"

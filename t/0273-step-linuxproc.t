@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Steps under proctrack/linuxproc: saved and restored as under cgroup; but Slurm's SIGTERM at a requeue reaches every process
 # of a job, so that there is no last checkpoint, and the one before counts.

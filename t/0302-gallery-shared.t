@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Memory that processes share: a program that has all kinds of it, and Python's multiprocessing with numpy and HDF5.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Generations forged by their owner: one genuine checkpoint, many rewritten ones on top of it, one requeue.  Each
 # must be refused with its reason; then the genuine one is restored.  Deny matrix rows 17 to 21, end to end

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # vacate, requeue, disable and enable, on real jobs: by their owner from outside, from within, by an operator; and
 # what is refused.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Only what is whole, and what this user sealed here for this very job, is restored.  Rows 25 to 27 of the deny matrix.
 . "$(dirname "$0")/faultlib.sh"

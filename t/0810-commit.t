@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 600
 #
 # A generation is complete and good, or it is not there: whatever ends the dump, at whatever moment.  Each time the

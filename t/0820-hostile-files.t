@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 600
 #
 # What the owner of a checkpoint directory, or his file system, can put before us.  Rows 13, 22, 30 to 33 and 35 of the

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Root never needs the checkpoint directory: it lies on a mount that only the user may enter; root gets EACCES, as with
 # NFS and root_squash.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 180
 #
 # A job with each compression: it is restored, and a stranger takes the checkpoint apart with lz4, zstd, tar, jq, crit.
