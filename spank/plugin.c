@@ -7,13 +7,10 @@
  * Slurm ignores what an `optional` plugin returns from init_post_opt.
  */
 #include "common/conf.h"
-#include "spank/expire.h"
 #include "spank/launch.h"
-#include "spank/metrics.h"
+#include "spank/node.h"
 #include "spank/srun.h"
-#include "spank/state.h"
 #include "spank/submit.h"
-#include "spank/tally.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -294,111 +291,34 @@ int slurm_spank_init_post_opt(spank_t sp, int ac, char **av)
 
 /* --- root on the node ------------------------------------------------------------------------- */
 
-static bool environment_number(const char *name, uint32_t *value)
-{
-    const char *text = getenv(name);
-    char *end;
-    unsigned long v;
-
-    if (!text || *text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    v = strtoul(text, &end, 10);
-    if (errno || *end || v > UINT32_MAX)
-        return false;
-    *value = (uint32_t)v;
-    return true;
-}
-
-static void prolog(const char *path, const char *nonce)
-{
-    struct err err = {{0}};
-    struct conf *conf = malloc(sizeof *conf);
-    const char *cluster = getenv("SLURM_CLUSTER_NAME"), *node = getenv("SLURMD_NODENAME");
-    struct state s;
-
-    memset(&s, 0, sizeof s);
-    snprintf(s.nonce, sizeof s.nonce, "%s", nonce);
-    snprintf(s.cluster, sizeof s.cluster, "%s", cluster ? cluster : "");
-    snprintf(s.node, sizeof s.node, "%s", node ? node : "");
-    if (!conf || !environment_number("SLURM_JOB_ID", &s.job) ||
-        !environment_number("SLURM_JOB_UID", &s.uid) ||
-        !environment_number("SLURM_JOB_RESTART_COUNT", &s.epoch))
-        slurm_error(
-            "checkpoint: prolog: Slurm's environment lacks the job's id, uid or restart count");
-    else if (strlen(nonce) != 16 || conf_load(path, conf, &err) < 0 ||
-             state_store(conf->state_dir, &s, &err) < 0)
-        slurm_error("checkpoint: prolog of job %u: %s", s.job, err.text);
-    free(conf);
-}
-
+/* The spank_job_control functions crash slurmstepd in prolog and epilog (22.05 to 26.05): the environment it is. */
 int slurm_spank_job_prolog(spank_t sp, int ac, char **av)
 {
-    /* The spank_job_control functions crash slurmstepd here (22.05 to 26.05): the environment it
-     * is. */
     const char *nonce = getenv("SPANK_" NONCE_ENV);
 
     (void)sp;
     if (nonce)
-        prolog(conf_path(ac, av), nonce);
-    return ESPANK_SUCCESS;
-}
-
-static void end_tally(const struct conf *conf, uint32_t job, const char *node)
-{
-    struct err err = {{0}};
-
-    if (tally_fold(conf->state_dir, job, NULL, node, &err) < 0 ||
-        (conf->metrics_dir[0] && metrics_write(conf->state_dir, node, conf->metrics_dir, &err) < 0))
-        slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
-}
-
-/* In slurmstepd, when a step is over: a job may have any number of them before its epilog. */
-static void end_step(const char *path, uint32_t job, uint32_t step, const char *node)
-{
-    struct err err = {{0}};
-    struct conf *conf = malloc(sizeof *conf);
-
-    if (!conf || conf_load(path, conf, &err) < 0 ||
-        tally_fold(conf->state_dir, job, &step, node, &err) < 0)
-        slurm_error("checkpoint: end of step %u.%u: %s", job, step, err.text);
-    free(conf);
-}
-
-int slurm_spank_exit(spank_t sp, int ac, char **av)
-{
-    const char *node = getenv("SLURMD_NODENAME");
-    uint32_t job = 0, step = 0;
-
-    if (spank_context() == S_CTX_REMOTE && options.asked && node && geteuid() == 0 &&
-        spank_get_item(sp, S_JOB_ID, &job) == ESPANK_SUCCESS &&
-        spank_get_item(sp, S_JOB_STEPID, &step) == ESPANK_SUCCESS &&
-        step < SLURM_MAX_NORMAL_STEP_ID)
-        end_step(conf_path(ac, av), job, step, node);
+        node_prolog(conf_path(ac, av), nonce);
     return ESPANK_SUCCESS;
 }
 
 int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
 {
-    const char *node = getenv("SLURMD_NODENAME"), *cluster = getenv("SLURM_CLUSTER_NAME");
-    struct err err = {{0}};
-    struct conf *conf;
-    uint32_t job, uid;
-
     (void)sp;
-    if (!node || !getenv("SPANK_" NONCE_ENV) || !environment_number("SLURM_JOB_ID", &job))
-        return ESPANK_SUCCESS;
-    conf = malloc(sizeof *conf);
-    if (!conf || conf_load(conf_path(ac, av), conf, &err) < 0 ||
-        state_close(conf->state_dir, job, node, &err) < 0) {
-        slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
-    } else {
-        end_tally(conf, job, node);
-        if (cluster && environment_number("SLURM_JOB_UID", &uid) &&
-            expire_start(conf, conf_path(ac, av), uid, cluster, &err) < 0)
-            slurm_error("checkpoint: epilog of job %u: %s", job, err.text);
-    }
-    free(conf);
+    if (getenv("SPANK_" NONCE_ENV))
+        node_epilog(conf_path(ac, av));
+    return ESPANK_SUCCESS;
+}
+
+int slurm_spank_exit(spank_t sp, int ac, char **av)
+{
+    uint32_t job = 0, step = 0;
+
+    if (spank_context() == S_CTX_REMOTE && options.asked && geteuid() == 0 &&
+        spank_get_item(sp, S_JOB_ID, &job) == ESPANK_SUCCESS &&
+        spank_get_item(sp, S_JOB_STEPID, &step) == ESPANK_SUCCESS &&
+        step < SLURM_MAX_NORMAL_STEP_ID)
+        node_end_step(conf_path(ac, av), job, step);
     return ESPANK_SUCCESS;
 }
 
