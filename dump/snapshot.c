@@ -350,12 +350,10 @@ int snapshot_read(const struct snapshot_process *p, uint64_t at, void *to, size_
 
     while (len > 0) {
         size_t want = len < READ_MAX ? len : READ_MAX;
-        struct iovec local = {dest, want}, remote = {(void *)(uintptr_t)at, want};
-        ssize_t n = process_vm_readv(p->child, &local, 1, &remote, 1, 0);
+        /* Not process_vm_readv: that pins pages, for which the kernel first gives the snapshot a copy of its own of each
+         * (mm/gup.c, gup_must_unshare, Linux 5.19): twice the memory in the end, whether the job writes or not. */
+        ssize_t n = pread(p->memfd, dest, want, (off_t)at);
 
-        /* What the job itself may not read only goes this way, which is slower. */
-        if (n <= 0)
-            n = pread(p->memfd, dest, want, (off_t)at);
         if (n <= 0) {
             if (n < 0 && errno == EINTR)
                 continue;

@@ -71,7 +71,7 @@ room() {
 
 hold() {
     local reply i
-    begin hold $LITTLE --compress zstd:12
+    begin hold $LITTLE --compress zstd:9
     # On a machine that is very busy it may come so late that only giving up is left; then the next one.
     for i in 1 2 3 4 5 6; do
         reply=$(ask dump)
@@ -95,7 +95,7 @@ drop() {
     ok "drop: a good generation" succeeded "$reply"
     good=$(complete)
     tell_it snapshot yes
-    tell_it compress zstd:12
+    tell_it compress zstd:9
     reply=$(ask dump)
     like "drop: the snapshot is given up" "$(text_of "$reply")" \
         '^the snapshot was given up: [0-9]+ MiB of memory were left; the next checkpoint stops the job'
