@@ -164,7 +164,7 @@ lacking() {
     ok "memory: held" wait_held_by_us "$new"
     like "memory: the reason is told" "$(out "$new")" 'needs 1[0-9][0-9] MiB of memory, and this job may use [0-9]+ MiB'
     run scancel "$new"
-    job=$(submit --checkpoint=interval=0 -- "$(put_script reader.sh <<END
+    job=$(submit --checkpoint=interval=0,files-small=0 -- "$(put_script reader.sh <<END
 #!/bin/bash
 echo data >$data
 exec 5<$data
