@@ -89,6 +89,16 @@ static void continue_tree(struct dump *d)
     free(list);
 }
 
+/* The SIGCONT that ends a scontrol suspend is of no use to a process that CRIU holds at that moment: it would stand
+ * still for ever after.  That there was one our own tells, which is blocked. */
+static void wake_resumed(const struct dump *d)
+{
+    sigset_t pending;
+
+    if (d->pid > 0 && sigpending(&pending) == 0 && sigismember(&pending, SIGCONT) == 1)
+        (void)target_continue_tree(d->pid);
+}
+
 /* Watchdog's thread; the main one is stuck in the kernel. */
 static void give_up(void *arg)
 {
@@ -150,6 +160,8 @@ static void run(struct dump *d, struct err *err)
         proto_reply_fail(&d->reply, errno, "%s", err->text);
         continue_tree(d);
     }
+    if (rc < 0 || !(d->request.flags & PROTO_F_STOP))
+        wake_resumed(d);
     if (d->log)
         save_log(d);
     /* A thread that hangs in the kernel keeps what it uses. */

@@ -36,7 +36,7 @@ refused() {
 }
 said_held() {
     out "$1" | tail -n +$(($2 + 1)) | grep -q 'held: scontrol release' && return
-    [ "$(state "$1")" != PENDING ] || run_root scontrol update job="$1" StartTime=now
+    [ "$(state "$1")" != PENDING ] || start_now "$1"
     return 1
 }
 at_rest() { held "$1" && no_process "$1"; }

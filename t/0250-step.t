@@ -23,7 +23,7 @@ larger() { [ "$(stat -c %s "$1" 2>/dev/null || echo 0)" -gt "$2" ]; }
 labels() {
     local job stop=$HOME_DIR/labels.stop
     job=$(submit -n2 --checkpoint=interval=0 -- "$(put_script labels.sh <<<"#!/bin/bash
-srun -l -n2 --mem=100 $PROGS/counter $stop 7
+srun -l -n2 --cpu-bind=none --mem=100 $PROGS/counter $stop 7
 echo \"srun ended with \$?\"")")
     ok "labels: starts" wait_out "$job" '^1: step 3'
     ok "labels: requeue" requeue "$job"
@@ -44,7 +44,7 @@ echo \"srun ended with \$?\"")")
 files() {
     local job stop=$HOME_DIR/files.stop
     job=$(submit -n2 --checkpoint=interval=0 -- "$(put_script files.sh <<<"#!/bin/bash
-srun -n2 --mem=100 -o $HOME_DIR/files.%t.out -e $HOME_DIR/files.%t.err $PROGS/talker $stop
+srun -n2 --cpu-bind=none --mem=100 -o $HOME_DIR/files.%t.out -e $HOME_DIR/files.%t.err $PROGS/talker $stop
 echo \"srun ended with \$?\"")")
     ok "files: starts" wait_until 60 larger "$HOME_DIR/files.1.out" 2000
     ok "files: requeue" requeue "$job"
@@ -96,7 +96,7 @@ multi_prog() {
     local job stop=$HOME_DIR/multi.stop
     printf '%s\n' "0 $PROGS/counter $stop" "1 $PROGS/talker $stop" >"$HOME_DIR/multi.conf"
     job=$(submit -n2 --checkpoint=interval=0 -- "$(put_script multi.sh <<<"#!/bin/bash
-srun -l -n2 --mem=100 --multi-prog $HOME_DIR/multi.conf
+srun -l -n2 --cpu-bind=none --mem=100 --multi-prog $HOME_DIR/multi.conf
 echo \"srun ended with \$?\"")")
     ok "multi-prog: starts" wait_out "$job" '^1: step 3'
     ok "multi-prog: requeue" requeue "$job"

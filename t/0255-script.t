@@ -137,7 +137,7 @@ power_cut() {
 #!/bin/bash
 srun -n1 --mem=100 bash -c "echo ran >>$d.ran; exit 2"
 echo "first gave \$?"
-srun -n2 --mem=100 $PROGS/counter $d.stop
+srun -n2 --cpu-bind=none --mem=100 $PROGS/counter $d.stop
 echo "second gave \$?"
 END
 )")

@@ -49,7 +49,7 @@ exit 0
 END
 job=$(submit --mem=4000 --checkpoint=interval=0 -- "$(put_script storm.sh <<END
 #!/bin/bash
-srun -l -n $tasks --overcommit $HOME_DIR/tick.sh >>$HOME_DIR/storm.out
+srun -l -n $tasks --cpu-bind=none --overcommit $HOME_DIR/tick.sh >>$HOME_DIR/storm.out
 echo "srun ended with \$?"
 END
 )")

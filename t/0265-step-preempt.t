@@ -11,7 +11,7 @@ step_script() { # NAME - a script with one step after one that has ended
 #!/bin/bash
 srun -n1 --mem=100 bash -c "echo ran >>$HOME_DIR/$1.ran; exit 2"
 echo "first gave \$?"
-srun -l -n2 --mem=100 $PROGS/counter $HOME_DIR/$1.stop 7
+srun -l -n2 --cpu-bind=none --mem=100 $PROGS/counter $HOME_DIR/$1.stop 7
 echo "second gave \$?"
 END
 }

@@ -14,7 +14,7 @@ pages_of() { find "$(jobdir "$1")" -path "*/step-*.$2/gen-*/pages.zst" | sort | 
 tb_up --nodes 2
 job=$(submit -N2 -n2 --ntasks-per-node=1 --checkpoint=interval=0 -- "$(put_script verbs.sh <<END
 #!/bin/bash
-srun -l -n2 --mem=100 $PROGS/counter $HOME_DIR/verbs.stop 7
+srun -l -n2 --cpu-bind=none --mem=100 $PROGS/counter $HOME_DIR/verbs.stop 7
 echo "srun ended with \$?"
 END
 )")

@@ -14,7 +14,7 @@ job=$(submit -N2 -n2 --ntasks-per-node=1 --checkpoint=interval=0 -- "$(put_scrip
 #!/bin/bash
 srun -n1 -N1 --mem=100 bash -c "echo ran >>$HOME_DIR/linuxproc.ran; exit 2"
 echo "first gave \$?"
-srun -n2 --mem=100 -o $HOME_DIR/linuxproc.%t $PROGS/counter $HOME_DIR/linuxproc.stop 7
+srun -n2 --cpu-bind=none --mem=100 -o $HOME_DIR/linuxproc.%t $PROGS/counter $HOME_DIR/linuxproc.stop 7
 echo "second gave \$?"
 END
 )")

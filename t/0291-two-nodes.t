@@ -10,7 +10,7 @@
 step_script() { # NAME - a step of two tasks on two nodes
     put_script "$1.sh" <<END
 #!/bin/bash
-srun -l -N2 -n2 --mem=100 $PROGS/counter $HOME_DIR/$1.stop 4
+srun -l -N2 -n2 --cpu-bind=none --mem=100 $PROGS/counter $HOME_DIR/$1.stop 4
 echo "gave \$?"
 END
 }

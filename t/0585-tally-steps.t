@@ -10,7 +10,7 @@ sec_up
 state=$TB/run/checkpoint
 job=$(submit --ntasks=2 --checkpoint=interval=0 -- "$(put_script steps.sh <<END
 #!/bin/bash
-for i in 1 2 3 4 5; do srun -n2 --mem=50 --checkpoint=interval=0 sleep 1; done
+for i in 1 2 3 4 5; do srun -n2 --cpu-bind=none --mem=50 --checkpoint=interval=0 sleep 1; done
 echo "step ids used"
 until [ -e $HOME_DIR/steps.stop ]; do sleep 0.1; done
 END

@@ -28,7 +28,6 @@ vacate() {
     like "vacate: a held job is refused" "$(sc vacate "$job")" 'does not run \(PENDING, requeued\)'
     like "vacate: the job's stderr tells" "$(out "$job")" 'gen-0000-000001 saved \(vacate\)'
     like "vacate: list tells why" "$(run scheckpoint list "$job")" ' vacate '
-    sleep 1.5 # slurmd refuses a credential made in the very second in which it revoked the one before
     ok "vacate: released" release "$job"
     ok "vacate: restored" restored "$job"
     ok "vacate: goes on" goes_on "$job"

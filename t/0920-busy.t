@@ -116,13 +116,7 @@ END
 tried() { again "$1" true; [ "$(out "$1" | grep -c 'this node cannot have the job')" -ge "$2" ]; }
 # again JOB COMMAND... - lifts the time before which it does not start
 again() {
-    local n
-    n=$(restarts "$1")
-    if [ "$(state "$1")" = PENDING ]; then
-        sleep 2 # slurmd refuses a credential made in the second in which it revoked the one before
-        [ "$(state "$1")" != PENDING ] || [ "$(restarts "$1")" != "$n" ] ||
-            run_root scontrol update job="$1" StartTime=now >/dev/null 2>&1
-    fi
+    [ "$(state "$1")" != PENDING ] || start_now "$1"
     shift
     "$@"
 }

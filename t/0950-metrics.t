@@ -85,7 +85,7 @@ like "as a warning, with the reason" "$(event checkpoint-failed "$job")" '^PRIOR
 
 run scontrol requeue "$job"
 wait_until 60 state_is "$job" PENDING
-run_root scontrol update "job=$job" StartTime=now
+start_now "$job"
 ok "restored" wait_out "$job" '^checkpoint: restored' 60
 is "is counted" "$(value restores_total)" 1
 ok "and told" wait_until 60 has_event restored "$job"

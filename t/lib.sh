@@ -410,18 +410,22 @@ requeue() {
     run scontrol requeue "$1" || return 1
     wait_until 60 restarted "$1" $((n + 1)) || { tell "$1"; return 1; }
 }
-# slurmctld sets the time before which a requeued job does not start late: it is lifted again and again, but never in the
-# very second in which slurmd revoked the credential of the run before: it would refuse the new one.
+# start_now JOB - slurmctld sets the time before which a requeued job does not start late: it is lifted, but never in the
+# very second in which slurmd revoked the credential of the run before, for it would refuse the new one and end the job
+start_now() {
+    local n
+    n=$(restarts "$1")
+    sleep 2
+    [ "$(state "$1")" = PENDING ] && [ "$(restarts "$1")" = "$n" ] || return 0
+    run_root scontrol update job="$1" StartTime=now >/dev/null 2>&1
+}
 restarted() {
     local now
     now=$(state "$1")
     [ "$(restarts "$1")" -ge "$2" ] || return 1
     case $now in
         RUNNING | COMPLETED | FAILED) return 0 ;;
-        PENDING)
-            sleep 2
-            run_root scontrol update job="$1" StartTime=now >/dev/null 2>&1
-            ;;
+        PENDING) start_now "$1" ;;
     esac
     return 1
 }
@@ -438,7 +442,7 @@ held() {
 wait_held() { wait_until "${2:-60}" held_now "$1" || { tell "$1"; return 1; }; }
 held_now() {
     held "$1" && return
-    [ "$(state "$1")" != PENDING ] || run_root scontrol update job="$1" StartTime=now
+    [ "$(state "$1")" != PENDING ] || start_now "$1"
     return 1
 }
 # wait_held_by_us JOB - it has run again, and was held because it could not be restored
@@ -448,12 +452,11 @@ held_by_us() { held_now "$1" && out_has "$1" '^checkpoint: .*held: scontrol rele
 requeue_hold() { run scontrol requeuehold "$1" && wait_held "$1" && wait_until 20 no_process "$1"; }
 release() {
     run scontrol release "$1" || return 1
-    sleep 1
     wait_until "${2:-60}" out_of_queue "$1" || { tell "$1"; return 1; }
 }
 out_of_queue() {
     case $(state "$1") in
-        PENDING) run_root scontrol update job="$1" StartTime=now; return 1 ;;
+        PENDING) start_now "$1"; return 1 ;;
         RUNNING | COMPLETED | FAILED) return 0 ;;
     esac
     return 1
