@@ -142,8 +142,9 @@ static void set_nonce(spank_t sp)
     unsetenv("SLURM_RESTART_COUNT");
 }
 
-/* The components are jobs with ids of their own that start again together or not at all: nothing of that is known to
- * their checkpoints. */
+/* Of a heterogeneous job the script is checkpointed, which runs in the first component; Slurm requeues all of them
+ * together.  Its steps, and those of salloc and srun, may be in another component, a job with an id of its own, of which
+ * the checkpoints know nothing. */
 static void refuse_het(struct err *err, const char *what)
 {
     errno = ENOTSUP;
@@ -160,8 +161,8 @@ static void submit(spank_t sp, const char *path, unsigned component)
     /* salloc inside a job with checkpoints inherits the option by the environment. */
     if (kind == SUBMIT_SALLOC && !submit_on_command_line())
         return;
-    if (component > 0) {
-        refuse_het(&err, "a job");
+    if (component > 0 && kind != SUBMIT_SBATCH) {
+        refuse_het(&err, "an allocation");
         refuse(&err);
     }
     conf = load_conf(path);

@@ -57,9 +57,13 @@ static bool has_option(const char *option)
 int srun_possible(struct err *err)
 {
     errno = ENOTSUP;
-    return has_option("--pty") ? err_set(err, "srun --pty cannot be checkpointed: its terminal "
-                                              "belongs to srun; leave out --pty, or --checkpoint")
-                               : 0;
+    if (has_option("--pty"))
+        return err_set(err, "srun --pty cannot be checkpointed: its terminal belongs to srun; "
+                            "leave out --pty, or --checkpoint");
+    return getenv("SLURM_HET_SIZE")
+               ? err_set(err, "a step of a heterogeneous job cannot be checkpointed, only its "
+                              "script and what it runs itself")
+               : 0;
 }
 
 /* FNV-1a: tells commands apart, and is not meant to withstand anybody but chance. */

@@ -1,30 +1,48 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Jobs that belong together: heterogeneous ones are refused, dependents wait for the real end of what was requeued, an
+# Jobs that belong together: heterogeneous ones come back as a whole, dependents wait for the real end of what was requeued, an
 # array that is requeued as a whole comes back task by task.
 # isolation: private
 # timeout: 180
 . "$(dirname "$0")/lib.sh"
 
+# Two components: the script, in the first one, is checkpointed; Slurm requeues both.
 het() {
-    local said plain hashed job
-    plain=$(put_script het.sh <<<"#!/bin/bash
-echo plain")
-    hashed=$(put_script hashed.sh <<<"#!/bin/bash
-#SBATCH --checkpoint=interval=0
-#SBATCH hetjob
-#SBATCH -n1
-echo never")
-    for said in "$(run sbatch --mem=100 --checkpoint -n1 : --mem=100 -n1 "$plain" 2>&1; echo "status $?")" \
-        "$(run sbatch --mem=100 -n1 : --mem=100 --checkpoint -n1 "$plain" 2>&1; echo "status $?")" \
-        "$(run sbatch --mem=100 "$hashed" 2>&1; echo "status $?")" \
-        "$(run salloc --mem=100 --checkpoint -n1 : --mem=100 -n1 true 2>&1; echo "status $?")" \
+    local said job stop=$HOME_DIR/het.stop now
+    job=$(run sbatch --parsable --requeue -o "$HOME_DIR/%j.out" --mem=100 --checkpoint=interval=0 -n1 : --mem=100 -n1 \
+        "$(put_script het.sh <<END
+#!/bin/bash
+for ((n = 1; ; n++)); do echo "step \$n pid \$\$"; [ ! -e $stop ] || break; sleep 0.1; done
+srun -n1 --mem=50 --checkpoint echo never
+echo "asked for: \$?"
+srun -n1 --mem=50 --het-group=1 echo "second component"
+echo "size \$SLURM_HET_SIZE"
+END
+)")
+    ok "het: starts" wait_step "$job" 3
+    ok "het: a checkpoint" checkpoint "$job"
+    ok "het: goes on" goes_on "$job"
+    ok "het: requeue" run scontrol requeue "$job"
+    ok "het: restored" wait_until 60 het_restored "$job" 1
+    ok "het: goes on again" goes_on "$job"
+    ok "het: requeued by us" run scheckpoint requeue "$job"
+    ok "het: restored again" wait_until 60 het_restored "$job" 2
+    ok "het: goes on at last" goes_on "$job"
+    now=$(run squeue -h -o '%i %T' | grep "^$job[+]" | sort | paste -s)
+    is "het: both components run" "$now" "$job+0 RUNNING	$job+1 RUNNING"
+    touch "$stop"
+    ok "het: ends" wait_out "$job" '^size 2'
+    like "het: a step that asks itself is refused" "$(out "$job")" '^asked for: 1'
+    like "het: with the reason" "$(out "$job")" 'a step of a heterogeneous job cannot be checkpointed'
+    like "het: one that does not ask runs" "$(out "$job")" '^second component'
+    ok "het: each step once" each_once "$job"
+    ok "het: nothing is left" wait_until 30 no_images "$job"
+    for said in "$(run salloc --mem=100 --checkpoint -n1 : --mem=100 -n1 true 2>&1; echo "status $?")" \
         "$(run srun --mem=100 --checkpoint -n1 true : --mem=100 -n1 true 2>&1; echo "status $?")"; do
         like "het: refused" "$said" '^status 1$'
-        like "het: with the reason" "$said" 'checkpoint: a job of several components|checkpoint: a step of several components'
+        like "het: with the reason" "$said" 'checkpoint: (an allocation|a step) of several components'
     done
-    is "het: nothing was submitted" "$(run squeue -h -n het.sh,hashed.sh | wc -l)" 0
     job=$(submit -N2 --checkpoint=interval=0 -- "$(put_script inner.sh <<'END'
 #!/bin/bash
 srun -l --mem=100 -N1 -n1 echo first : --mem=100 -N1 -n1 echo second
@@ -39,6 +57,14 @@ END
     like "het: it is told that there are no checkpoints of it" "$(out "$job")" \
         'the tasks of this step are not checkpointed: a step of several components'
     like "het: one that asks itself is refused" "$(out "$job")" '^asked for: 1'
+}
+
+# het_restored JOB TIMES - both components have to start, each with a time before which it does not
+het_restored() {
+    restored_times "$1" "$2" && return
+    sleep 2
+    [ "$(state "$1" | sort -u)" != PENDING ] || run_root scontrol update job="$1" StartTime=now >/dev/null 2>&1
+    return 1
 }
 
 # dependents NAME JOB - jobs that wait for its end in each way

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/gallery.sh"
 
 export SCALE=3
-bwa() { gallery_test bwa c20 c40 r60; }
+bwa() { SCALE=6 gallery_test bwa c20 c40 r60; }
 make_j4() { gallery_test make c20 c40 r60; }
 
 tb_up --nodes 2
