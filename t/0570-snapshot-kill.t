@@ -9,6 +9,7 @@
 . "$(dirname "$0")/snaplib.sh"
 
 only_the_program() { [ "$(group_pids | wc -l)" = 2 ] && ! group_pids | sed 's|.*|/proc/&/status|' | xargs grep -qs '^State:.*[tTZ] '; }
+settled() { only_the_program || ! program_lives; }
 # shoot NAME MS - the first process of that name (not the program itself) is killed so long after it has come
 shoot() {
     local p end=$((SECONDS + 20))
@@ -33,8 +34,8 @@ begin() {
 # after NAME I REPLY BEFORE - what must be true after a shot
 after() {
     local newest
-    wait_until 20 only_the_program || program_lives && wait_until 20 only_the_program ||
-        { ! program_lives || { echo "$1 $2: left behind:"; ps -o pid,ppid,stat,comm -p "$(group_pids | paste -sd,)"; }; }
+    wait_until 40 settled >/dev/null ||
+        { echo "$1 $2: left behind:"; ps -o pid,ppid,stat,comm -p "$(group_pids | paste -sd,)"; }
     newest=$(complete | tail -n 1)
     succeeded "$3" || [ "$newest" = "$4" ] || echo "$1 $2: $newest is there, and the answer was: $3"
     if program_lives; then

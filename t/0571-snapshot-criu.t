@@ -8,7 +8,7 @@
 # program runs on as it was, or the whole tree is ended at once and goes on from the last checkpoint; no snapshot process
 # stays, no stopped process, and no child that the program did not make, not even one that only __WALL shows.
 #
-# Each run takes every eighth of them, from a place of its own; CKPT_ROUNDS=all takes each.
+# Each run takes every sixteenth of them, from a place of its own; CKPT_ROUNDS=all takes each.
 . "$(dirname "$0")/snaplib.sh"
 
 only_the_program() { [ "$(group_pids | wc -l)" = "$WANTED" ] && ! group_pids | sed 's|.*|/proc/&/status|' | xargs grep -qs '^State:.*[tTZ] '; }
@@ -84,7 +84,7 @@ sweep() (
 
 fault_up
 CRIU=$(sed -n 's/^Criu=//p' "$TB/etc/checkpoint.conf")
-every=8
+every=16
 [ "${CKPT_ROUNDS:-}" != all ] || every=1
 plain() { sweep plain plain 2 $every; }
 children() { sweep children fork 4 $((every * 3)); }
