@@ -366,8 +366,14 @@ int gendir_begin(int taskfd, uint32_t epoch, struct gendir_id *id, struct err *e
     if (mkdirat(taskfd, name, 0700) < 0)
         return err_sys(err, "cannot make %s", name);
     n = gendir_open_dir(taskfd, name, err);
-    if (n >= 0)
+    if (n >= 0) {
         *id = next;
+    } else {
+        const int error = errno;
+
+        (void)unlinkat(taskfd, name, AT_REMOVEDIR);
+        errno = error;
+    }
     return (int)n;
 }
 

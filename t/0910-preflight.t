@@ -65,7 +65,7 @@ while not os.path.exists("$HOME_DIR/files.stop"):
     os.write(o, b"x" * 100)
     time.sleep(0.1)
 END
-    job=$(submit --checkpoint=interval=0 -- "$(job_script files.job "$PYTHON" "$HOME_DIR/reader.py")")
+    job=$(submit --checkpoint=interval=0,files-small=0 -- "$(job_script files.job "$PYTHON" "$HOME_DIR/reader.py")")
     ok "files: starts" wait_step "$job" 3
     ok "files: held" requeue_hold "$job"
     gen=$(taskdir "$job")/$(newest "$job")

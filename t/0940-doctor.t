@@ -37,7 +37,7 @@ is "for a user: refused" $? 3
 like "for a user: why" "$out" 'sudo scheckpoint doctor'
 run_root scheckpoint doctor 12 >/dev/null 2>&1
 is "an argument: wrong usage" $? 2
-run_root scheckpoint list --user x >/dev/null 2>&1
+run_root scheckpoint show --user x >/dev/null 2>&1
 is "--user elsewhere: wrong usage" $? 2
 
 # All is well

@@ -77,7 +77,7 @@ tell_it() { printf '%s\n' "$*" >&"$session_to"; }
 ask() {
     local line
     tell_it "$*"
-    while read -r -t 60 line <&"$session_from"; do
+    while read -r -t 150 line <&"$session_from"; do
         echo "$line"
         case $line in verb=* | tree:*) return 0 ;; esac
     done
