@@ -71,7 +71,7 @@ room() {
 
 hold() {
     local reply i
-    begin hold $LITTLE --compress zstd:9
+    begin hold $LITTLE --compress zstd:6 --timeout 140
     # On a machine that is very busy it may come so late that only giving up is left; then the next one.
     for i in 1 2 3 4 5 6; do
         reply=$(ask dump)
