@@ -29,7 +29,7 @@ END
     ok "het: requeued by us" run scheckpoint requeue "$job"
     ok "het: restored again" wait_until 60 het_restored "$job" 2
     ok "het: goes on at last" goes_on "$job"
-    now=$(run squeue -h -o '%i %T' | grep "^$job[+]" | sort | paste -s)
+    now=$(run squeue -h -o '%i %T' | grep "^${job}[+]" | sort | paste -s)
     is "het: both components run" "$now" "$job+0 RUNNING	$job+1 RUNNING"
     touch "$stop"
     ok "het: ends" wait_out "$job" '^size 2'
