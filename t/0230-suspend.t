@@ -153,8 +153,10 @@ storm() {
         while [ ! -e "$stop.enough" ]; do checkpoint "$job"; done >"$TEST_TMP/storm" 2>&1
     ) &
     for i in 1 2 3 4; do
+        # slurmctld tells of both at once; a resume that overtakes the suspend on its way leaves the job frozen for ever.
         run_root scontrol suspend "$job"
         wait_until 60 state_is "$job" SUSPENDED
+        ok "storm: it stands still ($i)" stands "$job"
         ok "storm: resumed ($i)" resume "$job"
         ok "storm: it goes on ($i)" goes_on "$job"
     done
