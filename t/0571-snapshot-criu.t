@@ -68,8 +68,8 @@ sweep() (
     diag "$NAME: up to $n calls; it lived $lived times and was lost $lost times; criu failed $odd times by itself"
     is "$NAME: wherever criu is killed, nothing is wrong afterwards" "$bad" ""
     ok "$NAME: it did not fire after the last call (control)" succeeded "$reply"
-    ok "$NAME: it lived most times (control)" test "$lived" -ge 10
-    ok "$NAME: it was lost at times (control)" test "$lost" -ge 3
+    ok "$NAME: it lived at times (control)" test "$lived" -ge 3
+    ok "$NAME: it was lost at times (control)" test "$lost" -ge 1
     doom 0
     reply=$(ask dump)
     ok "$NAME: the next one is made" succeeded "$reply"
