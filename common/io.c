@@ -2,6 +2,7 @@
 #include "common/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -109,6 +110,18 @@ fail:
     err_sys(err, "read");
     free(buf);
     return NULL;
+}
+
+ssize_t io_read_start(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+
+    io_close(&fd);
+    if (n <= 0)
+        return -1;
+    text[n] = '\0';
+    return n;
 }
 
 void io_close(int *fd)

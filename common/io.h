@@ -18,6 +18,10 @@ int io_pread_full(int fd, void *buf, size_t len, off_t off);
 /* Whole file into a malloc'ed buffer with a NUL behind it; EFBIG over max. *len without the NUL. */
 char *io_slurp(int fd, size_t max, size_t *len, struct err *err);
 
+/* What one read gives of a file of /proc, cut to size - 1 bytes, with a NUL behind it: its length, or -1 when it cannot
+ * be read or is empty. */
+ssize_t io_read_start(const char *path, char *text, size_t size);
+
 /* close and set to -1; errno kept; nothing when *fd < 0. */
 void io_close(int *fd);
 

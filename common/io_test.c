@@ -131,12 +131,27 @@ static void close_keeps_errno(void **state)
     assert_int_equal(errno, ENOSPC);
 }
 
+static void the_beginning_of_a_file(void **state)
+{
+    char text[8];
+
+    (void)state;
+    assert_int_equal(io_read_start("/no/such/file", text, sizeof text), -1);
+    assert_int_equal(io_read_start("/dev/null", text, sizeof text), -1);
+    assert_int_equal(io_read_start("/proc/self/status", text, sizeof text), 7);
+    assert_string_equal(text, "Name:\ti");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bad_descriptor),     cmocka_unit_test(early_end_is_an_error),
-        cmocka_unit_test(pieces_are_joined),  cmocka_unit_test(slurp_limits),
-        cmocka_unit_test(slurp_small_limits), cmocka_unit_test(close_keeps_errno),
+        cmocka_unit_test(bad_descriptor),
+        cmocka_unit_test(early_end_is_an_error),
+        cmocka_unit_test(the_beginning_of_a_file),
+        cmocka_unit_test(pieces_are_joined),
+        cmocka_unit_test(slurp_limits),
+        cmocka_unit_test(slurp_small_limits),
+        cmocka_unit_test(close_keeps_errno),
     };
 
     return cmocka_run_group_tests_name("io", tests, NULL, NULL);

@@ -60,17 +60,11 @@ int mempolicy_of(pid_t pid, pid_t tid, char word[24], char nodes[128])
 {
     char path[64], text[256], *policy, *end;
     const char *list;
-    ssize_t n;
-    int fd;
 
     snprintf(path, sizeof path, "/proc/%d/task/%d/numa_maps", (int)pid, (int)tid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
     /* The first line is enough, and the kernel walks no more of the page tables than what is asked for. */
-    n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    io_close(&fd);
-    if (n <= 0)
+    if (io_read_start(path, text, sizeof text) < 0)
         return -1;
-    text[n] = '\0';
     policy = strchr(text, ' ');
     if (!policy)
         return -1;
@@ -94,16 +88,10 @@ int mempolicy_of(pid_t pid, pid_t tid, char word[24], char nodes[128])
 static char status_of(pid_t tid, const char *key)
 {
     char path[40], text[4096], *at;
-    ssize_t n;
-    int fd;
 
     snprintf(path, sizeof path, "/proc/%d/status", (int)tid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    io_close(&fd);
-    if (n <= 0)
+    if (io_read_start(path, text, sizeof text) < 0)
         return '?';
-    text[n] = '\0';
     at = strstr(text, key);
     return at ? at[strlen(key)] : '?';
 }

@@ -33,16 +33,10 @@ static bool is_big(pid_t pid)
 {
     char path[64], text[128];
     unsigned long long size, resident;
-    ssize_t n;
-    int fd;
 
     snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    io_close(&fd);
-    if (n <= 0)
+    if (io_read_start(path, text, sizeof text) < 0)
         return true;
-    text[n] = '\0';
     return sscanf(text, "%llu %llu", &size, &resident) != 2 ||
            resident * (unsigned long long)sysconf(_SC_PAGESIZE) > NUMA_MAPS_MAX;
 }

@@ -27,20 +27,9 @@ struct place_work {
 /* A clerk is a child in the job's own pid namespace: /proc and the numbers there are the tree's. */
 static pid_t root_of(int rootfd)
 {
-    char path[64], text[512];
-    const char *at;
-    ssize_t n;
-    int fd, pid = -1;
+    pid_t pid = shepherd_root_pid(rootfd);
 
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", rootfd);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    io_close(&fd);
-    if (n <= 0)
-        return -1;
-    text[n] = '\0';
-    at = strstr(text, "Pid:");
-    return at && sscanf(at, "Pid: %d", &pid) == 1 && pid > 0 ? pid : -1;
+    return pid > 0 ? pid : -1;
 }
 
 static int write_placement(int taskfd, const char *name, const struct placement *p, struct err *err)

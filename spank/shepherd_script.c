@@ -232,16 +232,10 @@ void shepherd_script_release(struct shepherd *s)
 pid_t shepherd_root_pid(int pidfd)
 {
     char path[64], text[512], *at;
-    int fd;
-    ssize_t n;
 
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    io_close(&fd);
-    if (n <= 0)
+    if (io_read_start(path, text, sizeof text) < 0)
         return -1;
-    text[n] = '\0';
     at = strstr(text, "\nPid:");
     return at ? (pid_t)strtol(at + 5, NULL, 10) : -1;
 }

@@ -23,16 +23,10 @@ struct process {
 static bool read_parent(const char *name, struct process *p)
 {
     char path[300], buf[512], *close_bracket, *bracket;
-    int fd;
-    ssize_t n;
 
     snprintf(path, sizeof path, "/proc/%s/stat", name);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, buf, sizeof buf - 1);
-    io_close(&fd);
-    if (n <= 0)
+    if (io_read_start(path, buf, sizeof buf) < 0)
         return false;
-    buf[n] = '\0';
     close_bracket = strrchr(buf, ')');
     if (!close_bracket || sscanf(close_bracket + 1, " %c %d", &p->state, &p->parent) != 2)
         return false;
