@@ -20,6 +20,7 @@ static const char *const names[] = {
     "started", "checkpoint", "checkpoint-failed", "restored",  "restore-failed",
     "scratch", "rerun",      "requeue",           "ended",     "cancelled",
     "held",    "note",       "skipped",           "elsewhere", "vetoed",
+    "last-begun",
 };
 
 static bool name_ok(const char *s)

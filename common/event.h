@@ -4,7 +4,8 @@
  *
  * One JSON object per line, appended to TASK/events: {"time", "epoch", "node", "event", "generation",
  * "text", "pause_us", "stored_bytes", "total_ms"}.  event is one of: started, checkpoint,
- * checkpoint-failed, skipped, vetoed, restored, restore-failed, elsewhere, scratch, rerun, requeue, ended, cancelled, held, note.
+ * checkpoint-failed, skipped, vetoed, restored, restore-failed, elsewhere, scratch, rerun, requeue, ended, cancelled, held, note,
+ * last-begun (Slurm ends the job: a last checkpoint is to be made; nothing after it: SIGKILL came first).
  */
 #ifndef COMMON_EVENT_H
 #define COMMON_EVENT_H

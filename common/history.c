@@ -116,7 +116,8 @@ int history_add(const struct event *e, void *arg)
         r->last_saved = at;
     } else if (is(e, "checkpoint-failed") || is(e, "restore-failed")) {
         r->failed++;
-    } else if (is(e, "note") || is(e, "skipped") || is(e, "vetoed")) {
+    } else if (is(e, "note") || is(e, "skipped") || is(e, "vetoed") ||
+               is(e, "last-begun")) {
         return 0;
     }
     return add_mark(r, e, at) < 0;

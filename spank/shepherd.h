@@ -227,6 +227,7 @@ void shepherd_final_lost(struct shepherd *s, const struct proto_reply *r);
 void shepherd_final_stale(struct shepherd *s);
 /* It could not be made. */
 void shepherd_final_failed(struct shepherd *s);
+void shepherd_final_begun(struct shepherd *s); /* the last dump has, as Slurm ends the job */
 /* Where Slurm signals the whole tree, there is nothing left to save at a requeue: true, and the user is
  * told. */
 bool shepherd_none_last(struct shepherd *s);

@@ -13,6 +13,7 @@ struct past {
     uint32_t epoch;
     int64_t ran;                 /* seconds, in the runs before this one */
     uint32_t pause_us, total_ms; /* of the last checkpoint; 0: there was none */
+    bool cut;                    /* SIGKILL came before the last one was done */
 };
 
 struct reading {
@@ -28,6 +29,8 @@ static int take(const struct event *e, void *arg)
         r->past->pause_us = e->pause_us;
         r->past->total_ms = e->total_ms;
     }
+    if (strcmp(e->event, "note") != 0)
+        r->past->cut = strcmp(e->event, "last-begun") == 0;
     return history_add(e, &r->history);
 }
 
@@ -77,16 +80,28 @@ void shepherd_interval_learn(struct shepherd *s, const struct proto_reply *r)
     }
 }
 
+/* The shepherd that was killed could not. */
+static void tell_cut(struct shepherd *s)
+{
+    static const char text[] = "the last checkpoint was not done when Slurm killed the job: KillWait in "
+                               "slurm.conf is too short for it";
+
+    shepherd_say("%s", text);
+    shepherd_event(s, "checkpoint-failed", "", text, NULL);
+}
+
 int shepherd_budget_begin(struct shepherd *s)
 {
     struct past past = {0};
     char why[200];
 
     s->began_s = shepherd_now_s();
-    if (s->files && (s->facts.interval_auto || s->facts.max_runtime) &&
+    if (s->files && (s->facts.interval_auto || s->facts.max_runtime || s->facts.epoch > 0) &&
         clerk_run(read_past, &s->facts, &past, sizeof past, SHEPHERD_FILES_TIMEOUT_MS, NULL) < 0)
         memset(&past, 0, sizeof past);
     s->ran_s = past.ran;
+    if (past.cut)
+        tell_cut(s);
     if (s->facts.interval_auto) {
         if (past.total_ms > 0)
             set_interval(s, past.pause_us, past.total_ms);

@@ -92,8 +92,11 @@ void shepherd_dump_go(struct shepherd *s)
         err_set(&err, "the job has no process descriptor");
     else if ((ready = make_ready(s, &err)) == 0) {
         shepherd_place_save(s);
-        if (shepherd_send(s, &r, s->rootfd, &err) == 0)
+        if (shepherd_send(s, &r, s->rootfd, &err) == 0) {
+            if (s->dump_stop)
+                shepherd_final_begun(s);
             return;
+        }
         ready = -1;
     }
     proto_reply_init(&done, &r);

@@ -216,6 +216,13 @@ void shepherd_final_failed(struct shepherd *s)
     s->early = false;
 }
 
+/* For the next run: SIGKILL may come before it is done. */
+void shepherd_final_begun(struct shepherd *s)
+{
+    if (s->dumping && s->final != FINAL_NONE && !s->early)
+        shepherd_event(s, "last-begun", "", s->dump_reason, NULL);
+}
+
 /* SIGTERM came while the last checkpoint is being made, or waits to be. */
 static void terminate_again(struct shepherd *s, enum slurmjob_state state)
 {
@@ -237,6 +244,8 @@ static void terminate_again(struct shepherd *s, enum slurmjob_state state)
     s->early = false;
     if (!s->dumping && s->final == FINAL_CANCELLED)
         shepherd_final_failed(s);
+    else if (s->final != FINAL_CANCELLED)
+        shepherd_final_begun(s);
 }
 
 /* Many were told to end at once, and slurmctld had no time for an answer when it was asked; now that the tree is saved and
@@ -275,6 +284,7 @@ static bool only_warned(struct shepherd *s, enum slurmjob_state state)
 void shepherd_terminate(struct shepherd *s)
 {
     enum slurmjob_state state = shepherd_ask_slurm(s, WHY_MS);
+    const bool dumping = s->dumping;
 
     if (s->final != FINAL_NONE) {
         terminate_again(s, state);
@@ -307,6 +317,8 @@ void shepherd_terminate(struct shepherd *s)
         shepherd_dump(s, "terminate", true);
     else if (s->final != FINAL_UNKNOWN)
         shepherd_final(s);
+    if (dumping)
+        shepherd_final_begun(s);
     /* It may stay disabled until SIGKILL. */
     if (s->final == FINAL_TIMELIMIT && s->disabled > 0)
         requeue_to_earlier(s);

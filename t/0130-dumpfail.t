@@ -182,9 +182,6 @@ stopped() {
     done
 }
 
-# As much time for a last checkpoint as Slurm gives by default: compression takes it.
-SLURM_EXTRA=$TEST_TMP/slurm.conf
-echo KillWait=30 >"$SLURM_EXTRA"
-tb_up --nodes 2 --slurm-conf "$SLURM_EXTRA"
+tb_up --nodes 2
 together full not_writable first vanished killed
 done_testing

@@ -57,7 +57,7 @@ like "the user cannot mount" "$text" "^mount refused"
 pid=$(job_pids "$job" | while read -r p; do grep -qs view.sh "/proc/$p/cmdline" || grep -qs /script "/proc/$p/cmdline" && echo "$p"; done | head -n 1)
 ok "seen from outside it has another pid" test -n "$pid" -a "${pid:-0}" != 302
 unlike "inside, it has no capability on the host" "$text" "has CAP_SYS_NICE on the host"
-listed=$(run_root scontrol listpids "$job" | awk 'NR > 1 { print $1 }')
+listed=$(run_root scontrol listpids "$job" "$(job_node "$job")" | awk 'NR > 1 { print $1 }')
 ok "scontrol listpids names the processes by their outside pids" grep -qx "${pid:-none}" <<<"$listed"
 run scancel --signal=USR1 --batch "$job"
 ok "a signal through Slurm reaches the script" wait_out "$job" "got usr1" 20

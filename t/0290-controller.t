@@ -4,6 +4,7 @@
 # slurmctld goes away in the middle of a checkpoint by the clock, of a last one, and of the job's own requeue before its
 # time limit, and comes back: nothing is lost.  A testbed for each, as each stops its slurmctld.
 # isolation: private
+# order: first
 # timeout: 300
 . "$(dirname "$0")/lib.sh"
 

@@ -119,8 +119,7 @@ linuxproc() {
     ok "linuxproc: the second neither" in_order "$job" 1 again
 }
 
-echo "KillWait=30" >"$TEST_TMP/slurm"
-tb_up --nodes 3 --slurm-conf "$TEST_TMP/slurm"
+tb_up --nodes 3
 swapped
 clock
 ok "the testbed goes down" tb_down

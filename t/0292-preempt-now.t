@@ -55,7 +55,6 @@ END
 }
 
 cat >"$TEST_TMP/slurm" <<'END'
-KillWait=30
 SlurmctldParameters=preempt_send_user_signal
 PartitionName=low Nodes=@NODES@ Default=YES MaxTime=60 DefaultTime=5 PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
 PartitionName=now Nodes=@NODES@ MaxTime=60 DefaultTime=5 PriorityTier=1 PreemptMode=REQUEUE

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # isolation: host
+# order: first
 # timeout: 300
 #
 # Copy-on-write snapshots: memory and processes of every kind, each either taken right or left to CRIU, and what the

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # isolation: host
+# order: first
 # timeout: 300
 #
 # Copy-on-write snapshots in memory control groups that have little room: none is made where there is too little for it

@@ -237,7 +237,6 @@ array() {
 }
 both_step() { step_reached "${1}_1" 3 && step_reached "${1}_2" 3; }
 
-echo KillWait=30 >"$TEST_TMP/slurm.conf" # for a last checkpoint on a busy machine
-tb_up --nodes 3 --slurm-conf "$TEST_TMP/slurm.conf"
+tb_up --nodes 3
 together vacate from_within disable disabled_requeue not_saved may_not second operator array
 done_testing

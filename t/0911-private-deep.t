@@ -93,7 +93,7 @@ END
     like "tools: strace works inside" "$(out "$job")" '^strace 1$'
     like "tools: gdb works inside" "$(out "$job")" '^gdb ([0-9]+) is \1$'
     pid=$(job_pid "$job" counter)
-    like "tools: scontrol listpids has it, by its number outside" "$(run_root scontrol listpids "$job" |
+    like "tools: scontrol listpids has it, by its number outside" "$(run_root scontrol listpids "$job" "$(job_node "$job")" |
         awk '{ print $1 }' | paste -s -d ' ')" "(^| )$pid( |$)"
     like "tools: root's strace works from outside" \
         "$(timeout 20 strace -p "$pid" 2>&1 | grep -m 1 -E 'sleep|write')" 'sleep|write'

@@ -4,6 +4,7 @@
 # The packages: built as an admin builds them, installed, upgraded and removed with dpkg.
 #
 # isolation: none
+# order: first
 # timeout: 420
 . "$(dirname "$0")/lib.sh"
 
