@@ -17,9 +17,9 @@
 #define LINE_MAX_BYTES 4096
 
 static const char *const names[] = {
-    "started", "checkpoint", "checkpoint-failed", "restored",  "restore-failed",
-    "scratch", "rerun",      "requeue",           "ended",     "cancelled",
-    "held",    "note",       "skipped",           "elsewhere", "vetoed",
+    "started",    "checkpoint", "checkpoint-failed", "restored",  "restore-failed",
+    "scratch",    "rerun",      "requeue",           "ended",     "cancelled",
+    "held",       "note",       "skipped",           "elsewhere", "vetoed",
     "last-begun",
 };
 

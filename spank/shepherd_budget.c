@@ -83,8 +83,9 @@ void shepherd_interval_learn(struct shepherd *s, const struct proto_reply *r)
 /* The shepherd that was killed could not. */
 static void tell_cut(struct shepherd *s)
 {
-    static const char text[] = "the last checkpoint was not done when Slurm killed the job: KillWait in "
-                               "slurm.conf is too short for it";
+    static const char text[] =
+        "the last checkpoint was not done when Slurm killed the job: KillWait in "
+        "slurm.conf is too short for it";
 
     shepherd_say("%s", text);
     shepherd_event(s, "checkpoint-failed", "", text, NULL);

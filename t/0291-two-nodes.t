@@ -40,6 +40,7 @@ use() { # NODE... - new jobs run on these only
     true
 }
 last_step() { out "$1" | awk '$1 == "0:" && $2 == "step" { n = $3 } END { print n + 0 }'; }
+step_reached() { [ "$(last_step "$1")" -ge "$2" ]; }
 
 # requeued JOB TIMES - and both tasks are restored
 requeued() {

@@ -52,7 +52,7 @@ gallery_reach() {
             *) echo "ended ($now) at $(gallery_progress "$1" "$2") %, before $4 %"; tell "$3"; return 1 ;;
         esac
         [ $SECONDS -lt $end ] || { echo "no $4 % within $GALLERY_LIMIT s"; tell "$3"; return 1; }
-        sleep 0.1
+        nap 0.2
     done
 }
 

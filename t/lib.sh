@@ -22,6 +22,8 @@ export CKPT_BUILDDIR
 test_n=0 test_failed=0 tb_n=0 TB=
 TEST_TMP=$(mktemp -d "${TMPDIR:-/tmp}/ckpt-t.XXXXXX")
 chmod 755 "$TEST_TMP"
+TEST_NAP=$TEST_TMP/nap # nobody writes into it
+mkfifo "$TEST_NAP"
 
 diag() { printf '# %s\n' "$@" | sed '2,$s/^\(# \)\?/# /'; }
 
@@ -237,11 +239,22 @@ submit() {
 
 out() { cat "$HOME_DIR/$1.out" 2>/dev/null; }
 show() { run_root scontrol -o show job "$1" 2>/dev/null; }
-state() { show "$1" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p'; }
-restarts() { show "$1" | sed -n 's/.*Restarts=\([0-9]*\).*/\1/p'; }
+# job_field JOB NAME... - of what `scontrol show job` tells: sets FIELD to their values, a line for each component or task.
+# It is asked some hundred times a second: one process, and no more.
+job_field() {
+    local job=$1 line name
+    shift
+    FIELD=
+    while read -r line; do
+        for name; do [[ $line =~ (^|\ )$name=([^ ]*) ]] && FIELD+=${FIELD:+$'\n'}${BASH_REMATCH[2]}; done
+    done < <(exec env -i "${tb_env_root[@]}" scontrol -o show job "$job" 2>/dev/null)
+    return 0
+}
+state() { job_field "$1" JobState; echo "$FIELD"; }
+restarts() { job_field "$1" Restarts; echo "$FIELD"; }
 # exit_code JOB - STATUS:SIGNAL
-exit_code() { show "$1" | sed -n 's/.* ExitCode=\([0-9]*:[0-9]*\).*/\1/p'; }
-job_node() { show "$1" | sed -n 's/.* NodeList=\([^ ]*\).*/\1/p'; }
+exit_code() { job_field "$1" ExitCode; echo "$FIELD"; }
+job_node() { job_field "$1" NodeList; echo "$FIELD"; }
 
 # wait_until SECONDS COMMAND... - polls; fails after the time
 wait_until() {
@@ -249,13 +262,15 @@ wait_until() {
     shift
     until "$@" >/dev/null 2>&1; do
         [ $SECONDS -lt $end ] || { echo "timed out waiting for: $*"; return 1; }
-        sleep 0.15
+        nap 0.2
     done
 }
+# nap SECONDS - sleep, without a process
+nap() { read -rt "$1" <>"$TEST_NAP" || :; }
 
-state_is() { [ "$(state "$1")" = "$2" ]; }
-state_in() { [[ " $2 " == *" $(state "$1") "* ]]; }
-out_has() { out "$1" | grep -qE -- "$2"; }
+state_is() { job_field "$1" JobState; [ "$FIELD" = "$2" ]; }
+state_in() { job_field "$1" JobState; [[ " $2 " == *" $FIELD "* ]]; }
+out_has() { grep -qsE -- "$2" "$HOME_DIR/$1.out"; }
 
 # wait_state JOB STATE [SECONDS] ; wait_out JOB REGEX [SECONDS]
 wait_state() {
@@ -272,8 +287,8 @@ tell() { # for a failure's diagnostics
 
 # --- what the test programs print: "step N pid P"
 
-last_step() { out "$1" | awk '/^step / { n = $2 } END { print n + 0 }'; }
-step_reached() { [ "$(last_step "$1")" -ge "$2" ]; }
+last_step() { awk '/^step / { n = $2 } END { print n + 0 }' "$HOME_DIR/$1.out" 2>/dev/null || echo 0; }
+step_reached() { awk -v n="$2" '/^step / { last = $2 } END { exit last + 0 < n }' "$HOME_DIR/$1.out" 2>/dev/null; }
 wait_step() { wait_until "${3:-60}" step_reached "$1" "$2" || { tell "$1"; return 1; }; }
 # goes_on JOB [STEPS] - from where it is now
 goes_on() { wait_step "$1" $(($(last_step "$1") + ${2:-3})) 60; }
@@ -420,10 +435,9 @@ start_now() {
     run_root scontrol update job="$1" StartTime=now >/dev/null 2>&1
 }
 restarted() {
-    local now
-    now=$(state "$1")
-    [ "$(restarts "$1")" -ge "$2" ] || return 1
-    case $now in
+    job_field "$1" JobState Restarts
+    [ "${FIELD##*$'\n'}" -ge "$2" ] || return 1
+    case ${FIELD%%$'\n'*} in
         RUNNING | COMPLETED | FAILED) return 0 ;;
         PENDING) start_now "$1" ;;
     esac
