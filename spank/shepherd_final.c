@@ -30,6 +30,19 @@ bool shepherd_none_last(struct shepherd *s)
     return true;
 }
 
+/* What the end that Slurm forces is to us. */
+static enum final_kind final_of(enum slurmjob_state state)
+{
+    switch (state) {
+    case SLURMJOB_REQUEUED:
+        return FINAL_REQUEUE;
+    case SLURMJOB_TIMEOUT:
+        return FINAL_TIMELIMIT;
+    default:
+        return FINAL_UNKNOWN;
+    }
+}
+
 static const char *reason(const struct shepherd *s)
 {
     switch (s->final) {
@@ -252,18 +265,8 @@ static void terminate_again(struct shepherd *s, enum slurmjob_state state)
  * stands still there may be one. */
 void shepherd_final_find_out(struct shepherd *s)
 {
-    if (s->final != FINAL_UNKNOWN)
-        return;
-    switch (shepherd_ask_slurm(s, 2 * WHY_MS)) {
-    case SLURMJOB_REQUEUED:
-        s->final = FINAL_REQUEUE;
-        break;
-    case SLURMJOB_TIMEOUT:
-        s->final = FINAL_TIMELIMIT;
-        break;
-    default:
-        break;
-    }
+    if (s->final == FINAL_UNKNOWN)
+        s->final = final_of(shepherd_ask_slurm(s, 2 * WHY_MS));
 }
 
 /* At the beginning of a preemption's grace time Slurm sends SIGTERM to the steps, and not to the batch script, which
@@ -298,14 +301,8 @@ void shepherd_terminate(struct shepherd *s)
     case SLURMJOB_ENDED:
         shepherd_forward(s, SIGTERM);
         return;
-    case SLURMJOB_REQUEUED:
-        s->final = FINAL_REQUEUE;
-        break;
-    case SLURMJOB_TIMEOUT:
-        s->final = FINAL_TIMELIMIT;
-        break;
     default:
-        s->final = FINAL_UNKNOWN;
+        s->final = final_of(state);
         break;
     }
     s->early = false;

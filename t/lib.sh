@@ -376,33 +376,8 @@ tree() {
         }' | sort -n
 }
 
-# squat PID [SECONDS] - a process of root's with that pid, for 300 s; prints the one that it got.  The node's counter is
-# put back at once: left there, it would hand the pids of every job that is being requeued meanwhile to strangers.
-squat() {
-    python3 - "$1" "${2:-300}" <<'END'
-import os, sys
-wanted = int(sys.argv[1])
-with open("/proc/sys/kernel/ns_last_pid", "r+b", buffering=0) as f:
-    for _ in range(1000):
-        f.seek(0)
-        last = f.read()
-        f.seek(0)
-        f.write(b"%d" % (wanted - 1))
-        pid = os.fork()
-        if pid == 0:
-            if os.getpid() != wanted:
-                os._exit(0)
-            os.setsid()
-            os.closerange(0, 100)
-            os.execv("/bin/sleep", ["squatter", sys.argv[2]])
-        f.seek(0)
-        f.write(last.strip())
-        if pid == wanted:
-            break
-        os.waitpid(pid, 0)
-print(pid)
-END
-}
+# squat PID [SECONDS [zombie]] - a process of root's with that pid, for 300 s; prints the one that it got (squat.py)
+squat() { python3 "$TEST_TOP/t/squat.py" "$1" "${2:-300}" "${@:3}"; }
 
 # --- checkpoints
 

@@ -87,9 +87,9 @@ t_attack_hold_SOURCES = t/attack/hold.c
 t_attack_hold_CFLAGS = $(WARN_CFLAGS)
 t_attack_nsattack_SOURCES = t/attack/nsattack.c
 t_attack_nsattack_CFLAGS = $(WARN_CFLAGS)
-t_attack_seize_SOURCES = t/attack/seize.c
+t_attack_seize_SOURCES = t/attack/seize.c t/attack/proc.h
 t_attack_seize_CFLAGS = $(WARN_CFLAGS)
-t_attack_spin_SOURCES = t/attack/spin.c
+t_attack_spin_SOURCES = t/attack/spin.c t/attack/proc.h
 t_attack_spin_CFLAGS = $(WARN_CFLAGS)
 t_attack_steal_SOURCES = t/attack/steal.c
 t_attack_steal_CFLAGS = $(WARN_CFLAGS)
@@ -122,7 +122,7 @@ endif
 .PHONY: t-faulty
 t-faulty: $(t_faulty)
 
-EXTRA_DIST += t/faultlib.sh t/snaplib.sh t/faulty/flip.py t/faulty/forge-generation.py t/faulty/hostile-start.py
+EXTRA_DIST += t/squat.py t/faultlib.sh t/snaplib.sh t/faulty/flip.py t/faulty/forge-generation.py t/faulty/hostile-start.py
 
 # The tests themselves, whichever there are, and the fuzz targets with their corpora.
 dist-hook:

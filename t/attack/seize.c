@@ -8,6 +8,8 @@
  * WORD: an argument of the process.  FILE: ends when it exists.
  * REPORT: "started"; for each process "met PID" when all has been tried on it, and a line "BREACH: HOW" for each success.
  */
+#include "t/attack/proc.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -26,21 +28,6 @@
 #include <unistd.h>
 
 static FILE *report;
-
-static ssize_t slurp(int pid, const char *what, char *buf, size_t size)
-{
-    char path[64];
-    ssize_t n;
-    int fd;
-
-    snprintf(path, sizeof path, "/proc/%d/%s", pid, what);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, buf, size - 1);
-    if (fd >= 0)
-        close(fd);
-    buf[n > 0 ? n : 0] = '\0';
-    return n;
-}
 
 static bool has_argument(int pid, const char *word)
 {

@@ -16,6 +16,8 @@
  * at the end, which those in a job that is requeued don't live to see, one line each: "NAME tried N held N" (held: tries
  * while it held a capability) and "breaches N".
  */
+#include "t/attack/proc.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -46,21 +48,6 @@ static FILE *report;
 
 /* 0: not looked at yet; 1: of our job; 2: not */
 static unsigned char known[MAX_PID + 1];
-
-static ssize_t slurp(int pid, const char *what, char *buf, size_t size)
-{
-    char path[64];
-    int fd;
-    ssize_t n;
-
-    snprintf(path, sizeof path, "/proc/%d/%s", pid, what);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, buf, size - 1);
-    if (fd >= 0)
-        close(fd);
-    buf[n > 0 ? n : 0] = '\0';
-    return n;
-}
 
 /* Has the process anything in one of its sets but the bounding one? The task about to exec the keeper has the
  * inheritable bit only, and that counts. */
