@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #define MIB(bytes) ((unsigned long long)((bytes) >> 20))
 
@@ -44,20 +45,24 @@ static void check_memory(const struct manifest *m, struct preflight *p)
 
 static void check_processes(const struct manifest *m, struct preflight *p)
 {
-    uint64_t threads = 0, most = hard_limit(RLIMIT_NPROC);
+    uint64_t threads = 0, most = hard_limit(RLIMIT_NPROC), there = 0;
     struct headroom h;
 
     for (size_t i = 0; i < m->nprocesses; i++)
         threads += m->processes[i].nthreads;
     headroom_pids("", &h);
+    if (most != UINT64_MAX && !(p->by_hand && strcmp(m->isolation, "private") == 0))
+        there = preflight_tasks("/proc", getuid());
     if (h.room < threads + HELPERS)
         preflight_add(p, "processes", PREFLIGHT_FAIL, HERE,
                       "%" PRIu64 " threads and %d of ours, %" PRIu64
                       " more are allowed in this step's control group (pids.max %" PRIu64 ")",
                       threads, HELPERS, h.room, h.limit);
-    else if (threads > most)
+    else if (there > most || threads + HELPERS > most - there)
         preflight_add(p, "processes", PREFLIGHT_FAIL, HERE,
-                      "%" PRIu64 " threads, ulimit -u is %" PRIu64, threads, most);
+                      "%" PRIu64 " threads and %d of ours, ulimit -u is %" PRIu64
+                      ", of which this user's processes here have %" PRIu64,
+                      threads, HELPERS, most, there);
     else
         preflight_add(p, "processes", PREFLIGHT_GOOD, HERE, "%zu with %" PRIu64 " threads",
                       m->nprocesses, threads);

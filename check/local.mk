@@ -2,7 +2,7 @@
 noinst_LTLIBRARIES += libcheck.la
 libcheck_la_SOURCES = \
 	check/impl.h check/limits.c check/node.c check/paths.c check/pids.c \
-	check/preflight.c check/preflight.h restore/procs.c restore/procs.h
+	check/preflight.c check/preflight.h check/tasks.c restore/procs.c restore/procs.h
 libcheck_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS)
 libcheck_la_LIBADD = libread.la libable.la libcriurun.la libimage.la libcommon.la
 check/libcheck_la-limits.lo check/libcheck_la-paths.lo: common/criu.pb-c.h

@@ -223,6 +223,8 @@ void preflight_paths(const struct checkpoint *c, const struct facts *f, struct p
     struct paths x = {.p = p, .inputs = f->inputs};
     struct err err = {""};
 
+    if (p->by_hand)
+        x.inputs = c->m.inputs_warn ? CHOICE_WARN : CHOICE_REFUSE;
     if (keptlist_load(&c->b, &c->ix, &x.kept, &err) < 0)
         preflight_add(p, "inputs", PREFLIGHT_FAIL, EVERYWHERE, "%s", err.text);
     if (each(c, "remap-fpath.img", &remap_file_path_entry__descriptor, take_remap, &x) < 0 ||

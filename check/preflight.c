@@ -63,12 +63,14 @@ static bool check_munge(const struct facts *f, struct preflight *p)
     return cred != NULL;
 }
 
-void preflight_run(int taskfd, struct gendir_id id, const struct facts *f, struct preflight *p)
+void preflight_run(int taskfd, struct gendir_id id, const struct facts *f, bool by_hand,
+                   struct preflight *p)
 {
     struct checkpoint c;
     struct err err = {""};
 
     memset(p, 0, sizeof *p);
+    p->by_hand = by_hand;
     gendir_format_name(id, false, p->generation);
     if (!check_munge(f, p))
         return;

@@ -31,13 +31,18 @@ struct preflight_point {
 
 struct preflight {
     char generation[40];
+    bool by_hand;
     size_t n;
     struct preflight_point points[PREFLIGHT_MAX];
 };
 
-/* facts: key, uid, dir, criu, munge_socket, inputs, busy_wait (seconds to wait for pids of who is about to end); isolation decides whether pids must be free here.  Always fills
- * *p: a generation that cannot be read is a point that failed. */
-void preflight_run(int taskfd, struct gendir_id id, const struct facts *f, struct preflight *p);
+/* facts: key, uid, dir, criu, munge_socket, inputs, busy_wait (seconds to wait for pids of who is about to end).  The
+ * checkpoint's isolation decides whether pids must be free here.  by_hand: not in the job that is to be restored; what
+ * it was submitted with (inputs) is what the checkpoint tells, and under isolation=private it will have a user namespace
+ * of its own, where the user's other processes do not count.  Always fills *p: a generation that cannot be read is a
+ * point that failed. */
+void preflight_run(int taskfd, struct gendir_id id, const struct facts *f, bool by_hand,
+                   struct preflight *p);
 
 const char *preflight_word(enum preflight_verdict v); /* "good", "warn", "fail" */
 enum preflight_verdict preflight_worst(const struct preflight *p);

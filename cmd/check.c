@@ -102,7 +102,7 @@ static int check(const struct cmd *c, const struct target *t, struct err *err)
     if (f && p && target_parse(c->job, &name) && target_find(t, &name, &id, err) == 0 &&
         (!c->node || run_there(c, t->path, err) == 0)) {
         site_facts(c, f);
-        preflight_run(t->taskfd, id, f, p);
+        preflight_run(t->taskfd, id, f, true, p);
         status = c->json ? print_json(t, p) : print_text(t, p);
         status = status == 0 && preflight_worst(p) != PREFLIGHT_FAIL ? CMD_DONE : CMD_FAILED;
     }

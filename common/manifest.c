@@ -250,6 +250,10 @@ char *manifest_encode(const struct manifest *m, struct err *err)
         bad_value(err, "cpu");
         goto out;
     }
+    if (m->inputs_warn && json_object_set_new(top, "inputs", json_string("warn")) < 0) {
+        bad_value(err, "inputs");
+        goto out;
+    }
     text = json_dumps(top, JSON_INDENT(1) | JSON_ENSURE_ASCII);
     if (!text) {
         errno = ENOMEM;
@@ -382,6 +386,18 @@ static int decode_cpu(const json_t *top, struct manifest *m, struct err *err)
     return 0;
 }
 
+static int decode_inputs(const json_t *top, struct manifest *m, struct err *err)
+{
+    const char *s = jsonread_string(top, "inputs");
+
+    if (!json_object_get(top, "inputs"))
+        return 0;
+    if (!s || strcmp(s, "warn") != 0)
+        return bad_value(err, "inputs");
+    m->inputs_warn = true;
+    return 0;
+}
+
 static int decode_threads(const json_t *o, struct manifest_process *p, struct err *err)
 {
     const json_t *list = json_object_get(o, "threads");
@@ -480,13 +496,15 @@ static int decode_top(const json_t *top, struct manifest *m, struct err *err)
      * than those is an unknown one. */
     if (json_object_size(top) > NKEYS + (json_object_get(top, "placement") != NULL) +
                                     (json_object_get(top, "cpu") != NULL) +
+                                    (json_object_get(top, "inputs") != NULL) +
                                     (json_object_get(top, "incremental") != NULL))
         return bad(err, "an unknown key");
     for (size_t i = 0; i < NROWS; i++)
         if (decode_row(&rows[i], top, m, err) < 0)
             return -1;
     if (decode_parts(top, m, err) < 0 || decode_placement(top, m, err) < 0 ||
-        decode_cpu(top, m, err) < 0 || decode_incremental(top, m, err) < 0)
+        decode_cpu(top, m, err) < 0 || decode_inputs(top, m, err) < 0 ||
+        decode_incremental(top, m, err) < 0)
         return -1;
     return decode_processes(top, m, err);
 }

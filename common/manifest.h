@@ -69,6 +69,7 @@ struct manifest {
     uint32_t suspended; /* 1: it was stopped from outside meanwhile; restored, it needs a SIGCONT */
     char compress[16];  /* "none", "zstd" or "lz4" */
     char cpu[CPU_FEATURES_MAX]; /* instruction sets (cpu.h); "": not known */
+    bool inputs_warn;           /* the job goes on when an input file has changed (inputs=warn) */
     uint32_t pause_us, freeze_us, total_ms;
     uint64_t raw_bytes, stored_bytes;
     struct manifest_part parts[3];  /* decoded: images, pages, index */

@@ -74,12 +74,43 @@ static void bombs(void **state)
     free(text);
 }
 
+static void inputs_may_be_missing(void **state)
+{
+    static const char *const bad[] = {"", "hold", "Warn", "warn "};
+    struct manifest m = manifest_sample(), g;
+    json_t *o;
+    char *text;
+
+    (void)state;
+    m.inputs_warn = false;
+    text = manifest_encode(&m, NULL);
+    assert_non_null(text);
+    assert_null(strstr(text, "\"inputs\""));
+    assert_int_equal(manifest_decode(text, strlen(text), &g, NULL), 0);
+    assert_false(g.inputs_warn);
+    manifest_free(&g);
+    free(text);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        o = manifest_sample_json();
+        json_object_set_new(o, "inputs", json_string(bad[i]));
+        assert_int_equal(manifest_sample_decode(o), -1);
+    }
+    o = manifest_sample_json();
+    json_object_set_new(o, "inputs", json_true());
+    assert_int_equal(manifest_sample_decode(o), -1);
+    o = manifest_sample_json();
+    json_object_set_new(o, "inputs", json_string("warn"));
+    assert_int_equal(manifest_sample_decode(o), 0);
+}
+
 static void every_field_comes_back(void **state)
 {
     struct manifest m = manifest_sample(), g;
-    char *text = manifest_encode(&m, NULL);
+    char *text;
 
     (void)state;
+    m.inputs_warn = true;
+    text = manifest_encode(&m, NULL);
     assert_non_null(text);
     memset(&g, 0xee, sizeof g);
     assert_int_equal(manifest_decode(text, strlen(text), &g, NULL), 0);
@@ -331,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_json),
         cmocka_unit_test(bombs),
+        cmocka_unit_test(inputs_may_be_missing),
         cmocka_unit_test(every_field_comes_back),
         cmocka_unit_test(each_key_is_needed_and_no_other),
         cmocka_unit_test(a_repeated_key),

@@ -175,6 +175,7 @@ static void describe(struct manifest *m, const struct generation *g, const struc
         snprintf(m->machine, sizeof m->machine, "%.31s", u.machine);
     }
     cpu_features(NULL, m->cpu);
+    m->inputs_warn = f->inputs == CHOICE_WARN;
     m->pause_us = info->pause_us;
     m->freeze_us = info->freeze_us;
     m->total_ms = info->total_ms;

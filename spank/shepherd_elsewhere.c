@@ -24,7 +24,7 @@ static int look(void *arg, void *result, struct err *err)
         return -1;
     n = gendir_list(taskfd, &ids, err);
     if (n > 0)
-        preflight_run(taskfd, ids[0], f, result);
+        preflight_run(taskfd, ids[0], f, false, result);
     free(ids);
     io_close(&taskfd);
     return n < 0 ? -1 : 0;

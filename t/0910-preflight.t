@@ -183,5 +183,57 @@ cpu() {
     ok "cpu: ends well" wait_state "$job" COMPLETED
 }
 
-together files cpu
+# with_pid_max N COMMAND... - as the test user on a node that has this kernel.pid_max
+with_pid_max() {
+    echo "$1" >"$TEST_TMP/pid_max.$1"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    run_root unshare --mount bash -c 'mount --bind "$1" /proc/sys/kernel/pid_max && shift && cd / && exec "$@"' - \
+        "$TEST_TMP/pid_max.$1" setpriv --reuid ckptest --regid ckptest --init-groups "${@:2}"
+}
+told_tasks() { sed -n 's/.* this user.s processes here have \([0-9]*\)$/\1/p' <<<"$1"; }
+
+# Under isolation=host pids and the user's other processes on the node count; a job with inputs=warn.
+host() {
+    local job input=$HOME_DIR/host.input few many
+    echo 0123456789 >"$input"
+    chown ckptest: "$input"
+    job=$(submit --checkpoint=interval=0,isolation=host,inputs=warn,files-small=0 -- \
+        "$(job_script host.job bash -c "exec 9<$input; exec $PROGS/counter $HOME_DIR/host.stop")")
+    ok "host: starts" wait_step "$job" 3
+    ok "host: held" requeue_hold "$job"
+    like "host: pids are looked at, one by one" "$(check "$job")" 'good +pids +all [0-9]+ are free'
+    like "host: a small pid_max is worth a warning" "$(with_pid_max 32768 scheckpoint check "$job")" \
+        'warn +pid_max +kernel.pid_max is 32768; with 4194304 pids are hardly ever taken'
+    like "host: also one that is almost the largest" "$(with_pid_max 4194303 scheckpoint check "$job")" \
+        'warn +pid_max +kernel.pid_max is 4194303'
+    ok "host: a warning is no failure" with_pid_max 32768 scheckpoint check "$job"
+    like "host: the largest is not" "$(with_pid_max 4194304 scheckpoint check "$job")" 'good +pid_max +4194304'
+    fails "host: one below the job's pids" pid_max 'pid [0-9]+ of the job is not below kernel.pid_max, 5$' \
+        with_pid_max 5 scheckpoint check "$job"
+
+    few=$(told_tasks "$(run prlimit --nproc=1:1 scheckpoint check "$job")")
+    run bash -c 'for i in {1..40}; do sleep 300 & done; wait' &
+    wait_until 60 test_users_sleeps 40
+    fails "host: the user's other processes count, as they do for the kernel" processes \
+        'ulimit -u is 40, of which this user.s processes here have [0-9]+$' \
+        run prlimit --nproc=40:40 scheckpoint check "$job"
+    many=$(told_tasks "$(run prlimit --nproc=1:1 scheckpoint check "$job")")
+    diag "without the others $few, with them $many"
+    ok "host: all of them" test "${many:-0}" -ge 41
+    like "host: enough is enough" "$(run prlimit --nproc=30000:30000 scheckpoint check "$job")" 'good +processes'
+    sleeps | xargs -r kill
+
+    printf 'X123456789\n' >"$input"
+    like "host: with inputs=warn a changed input is worth a warning" "$(check "$job")" \
+        "warn +inputs +$input has changed since the checkpoint"
+    ok "host: and no failure" check "$job"
+    ok "host: released" release "$job"
+    ok "host: restored" restored "$job"
+    touch "$HOME_DIR/host.stop"
+    ok "host: ends well" wait_state "$job" COMPLETED
+}
+sleeps() { pgrep -u ckptest -f '^sleep 300$' | while read -r pid; do ! grep -qszxF "CKPT_TESTBED=$TB" "/proc/$pid/environ" || echo "$pid"; done; }
+test_users_sleeps() { [ "$(sleeps | wc -l)" -ge "$1" ]; }
+
+together files cpu host
 done_testing
