@@ -89,7 +89,7 @@ static int pump(struct window *w, verify_pages_tick *tick, void *arg, struct err
 int verify_pages(const struct checkpoint *c, verify_pages_tick *tick, void *arg, struct err *err)
 {
     const unsigned n = threads();
-    struct window w = {.c = c, .owner = owners(&c->ix), .njobs = 2 * (size_t)n};
+    struct window w = {.c = c, .owner = owners(&c->ix), .njobs = 2 * (size_t)n + UNPACK_READERS};
     int rc = -1;
 
     w.jobs = calloc(w.njobs, sizeof *w.jobs);

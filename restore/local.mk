@@ -1,7 +1,7 @@
 # What reads and verifies a generation: for scheckpoint, too.
 noinst_LTLIBRARIES += libread.la
 libread_la_SOURCES = \
-	restore/bundle.c restore/bundle.h restore/index.c restore/index.h restore/inputs.c restore/inputs.h \
+	restore/bundle.c restore/bundle.h restore/fetch.c restore/fetch.h restore/index.c restore/index.h restore/inputs.c restore/inputs.h \
 	restore/keptlist.c restore/keptlist.h restore/unfold.c restore/unfold.h \
 	restore/unpack.c restore/unpack.h \
 	restore/verify.c restore/verify.h restore/vdso.c restore/vdso.h restore/wire.c restore/wire.h
@@ -37,12 +37,15 @@ if HAVE_CMOCKA
 restore_unit_cflags = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CRYPTO_CFLAGS) $(CMOCKA_CFLAGS)
 restore_unit_libs = librestore.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
-	common/crimg_test restore/bundle_test restore/filter_test restore/filter_tree_test restore/index_test \
+	common/crimg_test restore/bundle_test restore/fetch_test restore/filter_test restore/filter_tree_test restore/index_test \
 	restore/keptlist_test restore/procs_test restore/serve_test restore/unfold_test restore/vdso_test restore/wire_test
 common_crimg_test_CFLAGS = $(restore_unit_cflags)
 common_crimg_test_LDADD = $(restore_unit_libs)
 restore_bundle_test_CFLAGS = $(restore_unit_cflags)
 restore_bundle_test_LDADD = $(restore_unit_libs)
+restore_fetch_test_SOURCES = restore/fetch_test.c common/scratch.c common/scratch.h
+restore_fetch_test_CFLAGS = $(restore_unit_cflags)
+restore_fetch_test_LDADD = $(restore_unit_libs)
 restore_filter_test_SOURCES = restore/filter_test.c restore/sample.c restore/sample.h
 restore_filter_test_CFLAGS = $(restore_unit_cflags)
 restore_filter_test_LDADD = $(restore_unit_libs)

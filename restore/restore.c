@@ -290,7 +290,9 @@ int main(int argc, char **argv)
         return 0;
     }
     r.started = attempt_now_ms();
-    /* Frames come and go by the hundred: the kernel is not to make each of their pages anew. */
+    /* Frames come and go by the hundred, made by one thread and freed by another: the kernel is not to make each of
+     * their pages anew. */
+    mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
     if (helper_sanitize(HELPER_FD_RESULT, &err) < 0) {

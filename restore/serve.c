@@ -72,7 +72,7 @@ struct serve *serve_create(const struct serve_opts *o, struct err *err)
     s->sock = sock;
     s->bundle = o->bundle;
     s->index = o->index;
-    s->ahead_max = 2 * o->threads;
+    s->ahead_max = 2 * o->threads + UNPACK_READERS;
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     s->unpack = unpack_create(o->pages, o->compress, o->threads, err);
     if (!s->unpack)
@@ -208,6 +208,9 @@ static int stream_write(struct serve *s, struct stream *st, struct err *err)
         if (n >= 0) {
             st->off += (size_t)n;
             s->bytes += (uint64_t)n;
+            /* It is full.  To try again now would be to spin for the pipe's lock, which the reader holds. */
+            if (st->off < st->len)
+                return stream_arm(s, st, true, err);
         } else if (errno == EAGAIN) {
             return stream_arm(s, st, true, err);
         } else if (errno != EINTR) {

@@ -3,6 +3,7 @@
 
 #include "common/io.h"
 #include "common/manifest.h"
+#include "restore/fetch.h"
 #include "restore/unfold.h"
 
 #include <errno.h>
@@ -15,13 +16,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#define FILES (1 + MANIFEST_LINKS_MAX)
+
 struct unpack {
     const struct pages *pages;
+    int direct[FILES]; /* those of pages once more, past the page cache; -1: not possible */
     int event;
     enum facts_compress compress;
     pthread_mutex_t lock;
-    pthread_cond_t work, ended;
+    pthread_cond_t work, turn, ended;
     bool stop;
+    unsigned computing, processors;  /* threads that verify and decompress; at most so many */
     struct unpack_job *first, *last; /* to do */
     struct unpack_job *finished;
     int failed; /* errno */
@@ -32,8 +37,8 @@ struct unpack {
 
 /* What a thread has for itself. */
 struct worker {
-    struct unfold *unfold; /* these two: NULL when they are not compressed */
-    uint8_t *stored;       /* room for the largest frame */
+    struct unfold *unfold; /* NULL when they are not compressed */
+    uint8_t *room;         /* for the largest frame */
 };
 
 static int fail(struct err *err, const struct unpack *u, const struct unpack_job *job, int error,
@@ -70,30 +75,43 @@ static void blank(const struct unpack_job *job, uint8_t *data)
                 data[at - start] = 0;
 }
 
+/* As it is stored. */
+static const uint8_t *read_frame(const struct unpack *u, const struct worker *w,
+                                 const struct unpack_job *job, struct err *err)
+{
+    const struct frame *f = job->frame;
+    const uint8_t *stored;
+
+    if (!w->room) {
+        fail(err, u, job, ENOMEM, "out of memory");
+        return NULL;
+    }
+    stored = fetch_read(u->pages->fd[f->file], u->direct[f->file], w->room, f->stored, f->at);
+    if (!stored)
+        fail(err, u, job, errno, strerror(errno));
+    return stored;
+}
+
 static int unpack_frame(const struct unpack *u, const struct worker *w, struct unpack_job *job,
-                        struct err *err)
+                        const uint8_t *stored, struct err *err)
 {
     const struct frame *f = job->frame;
     const bool compressed = u->compress != COMPRESS_NONE;
-    uint8_t *data = malloc(f->raw), *stored = compressed ? w->stored : data;
     const char *wrong = NULL;
 
-    if (!data || (compressed && (!w->unfold || !w->stored)))
-        fail(err, u, job, ENOMEM, "out of memory");
-    else if (io_pread_full(u->pages->fd[f->file], stored, f->stored, (off_t)f->at) < 0)
-        fail(err, u, job, errno, strerror(errno));
-    else if (check_digest(u, job, stored, err) == 0) {
-        if (compressed)
-            wrong = unfold_frame(w->unfold, stored, f->stored, data, f->raw);
-        if (!wrong) {
-            blank(job, data);
-            job->data = data;
-            return 0;
-        }
-        fail(err, u, job, EBADMSG, wrong);
-    }
-    free(data);
-    return -1;
+    if (check_digest(u, job, stored, err) < 0)
+        return -1;
+    job->data = malloc(f->raw);
+    if (!job->data || (compressed && !w->unfold))
+        return fail(err, u, job, ENOMEM, "out of memory");
+    if (compressed)
+        wrong = unfold_frame(w->unfold, stored, f->stored, job->data, f->raw);
+    else
+        memcpy(job->data, stored, f->raw);
+    if (wrong)
+        return fail(err, u, job, EBADMSG, wrong);
+    blank(job, job->data);
+    return 0;
 }
 
 /* With the lock held: frames of one image are unpacked side by side. */
@@ -139,27 +157,59 @@ static struct unpack_job *take(struct unpack *u)
     return job;
 }
 
+/* With the lock held: more threads read than there are processors for what comes then. */
+static void begin_computing(struct unpack *u)
+{
+    while (u->computing >= u->processors)
+        pthread_cond_wait(&u->turn, &u->lock);
+    u->computing++;
+}
+
+static void end_computing(struct unpack *u)
+{
+    u->computing--;
+    pthread_cond_signal(&u->turn);
+}
+
+/* With the lock held, which is let go meanwhile.  0, or errno. */
+static int do_job(struct unpack *u, const struct worker *w, struct unpack_job *job, struct err *err)
+{
+    const uint8_t *stored;
+    int error = u->failed;
+
+    if (error)
+        return error;
+    pthread_mutex_unlock(&u->lock);
+    stored = read_frame(u, w, job, err);
+    error = stored ? 0 : errno;
+    pthread_mutex_lock(&u->lock);
+    if (error)
+        return error;
+    begin_computing(u);
+    pthread_mutex_unlock(&u->lock);
+    error = unpack_frame(u, w, job, stored, err) < 0 ? errno : 0;
+    pthread_mutex_lock(&u->lock);
+    end_computing(u);
+    if (error == 0 && feed_probe(job, err) < 0)
+        error = errno ? errno : EIO;
+    return error;
+}
+
 static void *work(void *arg)
 {
     struct unpack *u = arg;
     struct worker w = {NULL, NULL};
     struct unpack_job *job;
 
-    if (u->compress != COMPRESS_NONE) {
+    w.room = fetch_room(MANIFEST_STORED_MAX);
+    if (u->compress != COMPRESS_NONE)
         w.unfold = unfold_create(u->compress);
-        w.stored = malloc(MANIFEST_STORED_MAX);
-    }
     pthread_mutex_lock(&u->lock);
     while ((job = take(u))) {
         struct err err = {""};
-        int error = u->failed;
+        int error = do_job(u, &w, job, &err);
 
-        pthread_mutex_unlock(&u->lock);
-        if (!error && unpack_frame(u, &w, job, &err) < 0)
-            error = errno ? errno : EIO;
-        pthread_mutex_lock(&u->lock);
-        if (!error && feed_probe(job, &err) < 0) {
-            error = errno ? errno : EIO;
+        if (error) {
             free(job->data);
             job->data = NULL;
         }
@@ -175,16 +225,18 @@ static void *work(void *arg)
     pthread_cond_broadcast(&u->ended);
     pthread_mutex_unlock(&u->lock);
     unfold_destroy(w.unfold);
-    free(w.stored);
+    free(w.room);
     return NULL;
 }
 
 static void release(struct unpack *u)
 {
-    if (u->event >= 0)
-        close(u->event);
+    io_close(&u->event);
+    for (size_t i = 0; i < FILES; i++)
+        io_close(&u->direct[i]);
     pthread_mutex_destroy(&u->lock);
     pthread_cond_destroy(&u->work);
+    pthread_cond_destroy(&u->turn);
     pthread_cond_destroy(&u->ended);
     free(u->threads);
     free(u);
@@ -223,8 +275,13 @@ struct unpack *unpack_create(const struct pages *pages, enum facts_compress comp
     }
     u->pages = pages;
     u->compress = compress;
+    u->processors = threads;
+    threads += UNPACK_READERS;
+    for (size_t i = 0; i < FILES; i++)
+        u->direct[i] = pages->fd[i] < 0 ? -1 : fetch_open_direct(pages->fd[i]);
     pthread_mutex_init(&u->lock, NULL);
     pthread_cond_init(&u->work, NULL);
+    pthread_cond_init(&u->turn, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&u->ended, &monotonic);

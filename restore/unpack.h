@@ -16,6 +16,10 @@
 
 struct unpack;
 
+/* Threads beside those that verify and decompress: a disk that several ask at a time is never without work.  So many
+ * frames more should be on their way. */
+#define UNPACK_READERS 4u
+
 /* One frame on its way.  The caller owns it; between unpack_submit and done it belongs to the pool.
  */
 struct unpack_job {
@@ -26,7 +30,7 @@ struct unpack_job {
     struct unpack_job *next;
 };
 
-/* pages: stay the caller's, and must outlive it. */
+/* pages: stay the caller's, and must outlive it.  threads: so many at most verify and decompress side by side, >= 1. */
 struct unpack *unpack_create(const struct pages *pages, enum facts_compress compress,
                              unsigned threads, struct err *err);
 void unpack_submit(struct unpack *u, struct unpack_job *job);
