@@ -77,9 +77,9 @@ void preflight_pids(const struct checkpoint *c, const struct facts *f, struct pr
     uint32_t *ids;
     size_t n = 0;
 
-    if (strcmp(c->m.isolation, "private") == 0) {
-        preflight_add(p, "pids", PREFLIGHT_GOOD, EVERYWHERE,
-                      "the job has its own (isolation=private)");
+    if (strcmp(c->m.isolation, "host") != 0) {
+        preflight_add(p, "pids", PREFLIGHT_GOOD, EVERYWHERE, "the job has its own (isolation=%s)",
+                      c->m.isolation);
         return;
     }
     ids = wanted(&c->m, &n);

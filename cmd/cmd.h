@@ -43,6 +43,7 @@ struct cmd {
     const char *node;    /* --node, or NULL */
     bool html;           /* --html */
     const char *output;  /* --output, or NULL */
+    const char *spec;    /* --checkpoint, or NULL */
     bool expired;
     uint32_t expire_days; /* 0: the site's */
 };

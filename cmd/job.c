@@ -315,3 +315,14 @@ const char *job_cluster(void)
     conf = dlsym(RTLD_DEFAULT, "slurm_conf");
     return conf ? conf->cluster_name : NULL;
 }
+
+const char *job_proctrack(void)
+{
+    const slurm_conf_t *conf;
+    const char *slash;
+
+    start();
+    conf = dlsym(RTLD_DEFAULT, "slurm_conf");
+    slash = conf && conf->proctrack_type ? strrchr(conf->proctrack_type, '/') : NULL;
+    return slash ? slash + 1 : NULL;
+}

@@ -81,5 +81,7 @@ int job_ring_step(const struct job *job, uint32_t step, struct err *err);
 
 /* The cluster's name; NULL when libslurm does not tell. Static. */
 const char *job_cluster(void);
+/* ProctrackType in slurm.conf, the part after the slash; or NULL. */
+const char *job_proctrack(void);
 
 #endif

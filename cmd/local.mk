@@ -1,6 +1,7 @@
 bin_PROGRAMS += scheckpoint
 scheckpoint_SOURCES = \
 	cmd/scheckpoint.c cmd/able.c cmd/cmd.h cmd/options.c cmd/options.h cmd/verb.h cmd/base.c cmd/base.h cmd/become.c cmd/become.h cmd/foreign.c cmd/foreign.h cmd/ask.c cmd/ask.h cmd/ask_operator.c cmd/ask_owner.c cmd/ask_steps.c spank/steps_task.c spank/steps.h cmd/check.c cmd/history.c cmd/history.h cmd/history_html.c cmd/create.c cmd/capture.c cmd/capture.h cmd/diff.c cmd/disable.c cmd/doctor.c cmd/doctor.h cmd/doctor_node.c cmd/doctor_plugstack.c cmd/doctor_slurm.c cmd/doctor_try.c spank/nsroot.c spank/nsroot.h \
+	cmd/own.c cmd/own.h cmd/run.c spank/jobclock.c spank/jobclock.h spank/policy.h spank/policy_user.c \
 	cmd/errors.c cmd/generation.c cmd/generation.h cmd/job.c cmd/job.h cmd/job_name.c cmd/list.c \
 	cmd/look.c cmd/look.h cmd/look_files.c cmd/look_impl.h cmd/look_memory.c cmd/metrics.c \
 	spank/metrics.c spank/metrics.h spank/tally.h spank/tally_root.c \
@@ -9,7 +10,7 @@ scheckpoint_SOURCES = \
 	cmd/verify.c cmd/verify_pages.c cmd/verify_pages.h
 scheckpoint_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 scheckpoint_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(PROTOBUF_C_CFLAGS)
-scheckpoint_LDADD = libcriurun.la libcheck.la libread.la libhelper.la libimage.la libcommon.la $(JANSSON_LIBS) $(SLURM_LIBS)
+scheckpoint_LDADD = libcriurun.la libcheck.la libread.la libhelper.la libimage.la libcommon.la $(CAP_LIBS) $(JANSSON_LIBS) $(SLURM_LIBS)
 cmd/scheckpoint-look.o cmd/scheckpoint-look_files.o cmd/scheckpoint-look_memory.o: common/criu.pb-c.h
 
 # bash-completion finds it by the command's name.

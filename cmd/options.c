@@ -25,6 +25,7 @@ enum {
     OPT_NODE,
     OPT_HTML,
     OPT_OUTPUT,
+    OPT_CHECKPOINT,
 };
 
 #define TIMEOUT_MAX (365u * 86400)
@@ -46,6 +47,7 @@ static const struct option options[] = {
     {"node", required_argument, NULL, OPT_NODE},
     {"html", no_argument, NULL, OPT_HTML},
     {"output", required_argument, NULL, OPT_OUTPUT},
+    {"checkpoint", required_argument, NULL, OPT_CHECKPOINT},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
@@ -59,6 +61,7 @@ static const struct {
     {VERB_WAITS, "--wait, --no-wait and --timeout belong to verbs that ask a job, not to"},
     {VERB_NODE, "--node belongs to check, doctor and metrics, not to"},
     {VERB_OUTPUT, "--output belongs to metrics, not to"},
+    {VERB_RUNS, "--checkpoint belongs to run, not to"},
     {VERB_USER, "--user belongs to list, error, prune and doctor, not to"},
     {VERB_HTML, "--html belongs to history, not to"},
     {VERB_ALL, "--all belongs to verify, not to"},
@@ -183,6 +186,10 @@ static int parse_option(int opt, struct options *o)
         o->takes |= VERB_OUTPUT;
         o->cmd.output = optarg;
         return *optarg ? 0 : options_wrong("--output wants a directory", "");
+    case OPT_CHECKPOINT:
+        o->takes |= VERB_RUNS;
+        o->cmd.spec = optarg;
+        return 0;
     case 'h':
         o->help = true;
         return 0;

@@ -18,7 +18,7 @@ static const struct verb *const verbs[] = {
     &verb_create, &verb_vacate, &verb_requeue, &verb_able,  &verb_disable,
     &verb_enable, &verb_list,   &verb_history, &verb_error, &verb_show,
     &verb_check,  &verb_verify, &verb_diff,    &verb_prune,   &verb_doctor,
-    &verb_metrics,
+    &verb_metrics, &verb_run,
 };
 #define NVERBS (sizeof verbs / sizeof verbs[0])
 

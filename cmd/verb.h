@@ -11,7 +11,7 @@
 #define VERB_ARGS_MAX 4096
 
 /* Options beside the common ones; options.c says which they are. */
-enum verb_takes { VERB_WAITS = 1, VERB_ALL = 2, VERB_PRUNES = 4, VERB_NODE = 64, VERB_HTML = 128, VERB_USER = 256, VERB_OUTPUT = 512 };
+enum verb_takes { VERB_WAITS = 1, VERB_ALL = 2, VERB_PRUNES = 4, VERB_NODE = 64, VERB_HTML = 128, VERB_USER = 256, VERB_OUTPUT = 512, VERB_RUNS = 1024 };
 
 struct verb {
     const char *name;
@@ -39,5 +39,6 @@ extern const struct verb verb_check;
 extern const struct verb verb_history;
 extern const struct verb verb_doctor;
 extern const struct verb verb_metrics;
+extern const struct verb verb_run;
 
 #endif

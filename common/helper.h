@@ -41,7 +41,8 @@ int helper_fds_place(const int *fds, int n, struct err *err);
 
 /* 0 when the absolute path has no symbolic link in it, each component is root's and writable by
  * nobody else (sticky directories are allowed: what is root's in them stays root's), and the last
- * one is a regular file without setuid and setgid bits; else -1.  `what` names it in the text. */
+ * one is a regular file without setuid and setgid bits; else -1.  `what` names it in the text.  (trust.h has another one
+ * for a user's own namespace.) */
 int helper_path_trusted(const char *path, const char *what, struct err *err);
 
 #endif

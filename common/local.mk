@@ -8,7 +8,8 @@ libcommon_la_CFLAGS = $(AM_CFLAGS) $(INIH_CFLAGS)
 libcommon_la_LIBADD = $(INIH_LIBS)
 
 noinst_LTLIBRARIES += libhelper.la
-libhelper_la_SOURCES = common/helper.c common/helper.h common/hostcheck.c common/hostcheck.h
+libhelper_la_SOURCES = common/helper.c common/helper.h common/hostcheck.c common/hostcheck.h \
+	common/trust.h common/trust_root.c
 libhelper_la_CFLAGS = $(AM_CFLAGS) $(CAP_CFLAGS)
 libhelper_la_LIBADD = libcommon.la $(CAP_LIBS)
 

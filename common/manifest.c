@@ -2,6 +2,7 @@
 #include "common/manifest.h"
 
 #include "common/jsonread.h"
+#include "common/trust.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -109,7 +110,7 @@ static bool text_ok(enum kind kind, const char *s, size_t size)
     case TIME:
         return time_ok(s);
     case ISOLATION:
-        return !strcmp(s, "host") || !strcmp(s, "private");
+        return !strcmp(s, "host") || !strcmp(s, "private") || !strcmp(s, TRUST_OWN);
     case COMPRESS:
         return facts_compress_parse(s, &compress);
     case PRINTABLE:

@@ -3,6 +3,7 @@
 
 #include "common/helper.h"
 #include "common/io.h"
+#include "common/trust.h"
 #include "dump/capture.h"
 #include "dump/target.h"
 
@@ -102,7 +103,7 @@ static int prepare_criu(struct dump *d, struct err *err)
 
 int dump_prepare(struct dump *d, struct err *err)
 {
-    if (helper_caps_hold(err) < 0 || facts_load(HELPER_FD_FACTS, true, &d->facts, err) < 0)
+    if (helper_caps_hold(err) < 0 || trust_facts(HELPER_FD_FACTS, &d->facts, err) < 0)
         return err_prefix(err, "dump");
     if (check_self(&d->facts, err) < 0 ||
         target_check(HELPER_FD_PIDFD, &d->facts, &d->pid, err) < 0)

@@ -4,6 +4,7 @@
 #include "common/io.h"
 #include "common/placement.h"
 #include "common/seal.h"
+#include "common/trust.h"
 #include "dump/room.h"
 
 #include <errno.h>
@@ -166,7 +167,7 @@ static void describe(struct manifest *m, const struct generation *g, const struc
     snprintf(m->snapshot, sizeof m->snapshot, "%s", info->snapshot);
     m->suspended = info->suspended;
     snprintf(m->isolation, sizeof m->isolation, "%s",
-             f->isolation == ISOLATION_PRIVATE ? "private" : "host");
+             trust_isolation(f));
     snprintf(m->compress, sizeof m->compress, "%s", facts_compress_name(f->compress));
     if (gmtime_r(&now, &tm))
         strftime(m->created, sizeof m->created, "%Y-%m-%dT%H:%M:%SZ", &tm);

@@ -2,6 +2,10 @@ helper_PROGRAMS += dump/dump
 dump_dump_SOURCES = \
 	dump/dump.c dump/dump.h dump/dump_capture.c dump/dump_prepare.c dump/dump_store.c
 dump_dump_LDADD = libdump.la libcriurun.la libcrimg.la libimage.la libhelper.la libcommon.la
+# The same in a user's own namespace: see common/trust.h.
+helper_PROGRAMS += own-dump
+own_dump_SOURCES = $(dump_dump_SOURCES) common/trust_own.c
+own_dump_LDADD = $(dump_dump_LDADD)
 
 # All of it but main, so that the unit tests can have it.
 noinst_LTLIBRARIES += libdump.la

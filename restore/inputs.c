@@ -16,6 +16,7 @@
 #define HEADERS_MAX 512u
 #define NOTES_MAX 65536u
 #define GNU_BUILD_ID 3u
+#define NOBODY 65534u
 
 /* A note's header is three words: length of the name, of the contents, type; both padded to 4. */
 static size_t find_note(const uint8_t *notes, size_t len, uint8_t id[FILELIST_BUILD_ID_MAX])
@@ -100,6 +101,16 @@ static enum verdict compare_code(const struct file_entry *e, int fd, const struc
     return memcmp(head, e->head, 32) || memcmp(tail, e->tail, 32) ? DIFFERS : SAME;
 }
 
+/* In a user namespace of the user's own (scheckpoint run) root has no number, and its files read as nobody's. */
+static bool is_root(uid_t uid)
+{
+    char map[64];
+
+    if (uid != NOBODY)
+        return uid == 0;
+    return io_read_start("/proc/self/uid_map", map, sizeof map) > 0 && strtoul(map, NULL, 10) != 0;
+}
+
 static enum verdict compare_input(const struct file_entry *e, int fd, const struct stat *st)
 {
     uint8_t head[32], tail[32];
@@ -113,7 +124,7 @@ static enum verdict compare_input(const struct file_entry *e, int fd, const stru
     if ((uint64_t)st->st_size > e->size)
         return GREW;
     /* The sums cover all of a small one; each node has its own copy of the system's. */
-    if (!touched || e->size <= 2 * FILELIST_SUM_BYTES || st->st_uid == 0)
+    if (!touched || e->size <= 2 * FILELIST_SUM_BYTES || is_root(st->st_uid))
         return SAME;
     return TOUCHED;
 }
@@ -146,7 +157,7 @@ static int refuse(const struct file_entry *e, const char *what, struct err *err)
 /* Caches that daemons rewrite all the time and that programs have mapped (sssd, nscd): the system's own business. */
 static bool is_system_cache(const struct file_entry *e, const struct stat *st)
 {
-    return st->st_uid == 0 && (!strncmp(e->path, "/var/", 5) || !strncmp(e->path, "/run/", 5));
+    return is_root(st->st_uid) && (!strncmp(e->path, "/var/", 5) || !strncmp(e->path, "/run/", 5));
 }
 
 static int compare(const struct file_entry *e, enum facts_choice policy, char *note, size_t size,

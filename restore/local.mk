@@ -26,6 +26,10 @@ restore/librestore_la-filter.lo restore/librestore_la-filter_core.lo restore/lib
 helper_PROGRAMS += restore/restore
 restore_restore_SOURCES = restore/restore.c restore/source.c restore/source.h
 restore_restore_LDADD = librestore.la libable.la
+# The same in a user's own namespace: see common/trust.h.
+helper_PROGRAMS += own-restore
+own_restore_SOURCES = $(restore_restore_SOURCES) common/trust_own.c
+own_restore_LDADD = $(restore_restore_LDADD)
 
 # criu loads every plugin of this directory (dump/local.mk says where it is).
 criuplugin_LTLIBRARIES += ckpt-restore.la

@@ -16,6 +16,7 @@
 #include "common/helper.h"
 #include "common/io.h"
 #include "common/proto.h"
+#include "common/trust.h"
 #include "restore/attempt.h"
 #include "restore/filter.h"
 #include "restore/inputs.h"
@@ -79,7 +80,7 @@ static int begin(struct restore *r, struct err *err)
     }
     proto_reply_init(&r->reply, &r->request);
     errno = why;
-    if (held < 0 || facts_load(HELPER_FD_FACTS, true, &r->f, err) < 0)
+    if (held < 0 || trust_facts(HELPER_FD_FACTS, &r->f, err) < 0)
         return -1;
     return check_identity(&r->f, err);
 }
@@ -146,9 +147,18 @@ static int open_source(struct restore *r, struct err *err)
 /* Another job may have been given less than the one that was saved. */
 static int fits_here(struct restore *r, struct err *err)
 {
-    const char *isolation = r->f.isolation == ISOLATION_PRIVATE ? "private" : "host";
+    const char *isolation = trust_isolation(&r->f);
     struct headroom h;
 
+    errno = EINVAL;
+    if (strcmp(r->c.m.isolation, TRUST_OWN) != 0 && strcmp(isolation, TRUST_OWN) == 0)
+        return err_set(
+            err,
+            "it was made under isolation=%s: scheckpoint run restores only what it has made itself",
+            r->c.m.isolation);
+    if (strcmp(r->c.m.isolation, TRUST_OWN) == 0 && strcmp(isolation, TRUST_OWN) != 0)
+        return err_set(
+            err, "it was made by scheckpoint run, which alone can restore it: no isolation fits");
     if (!(r->request.flags & PROTO_F_SOURCE))
         return 0;
     errno = EINVAL;

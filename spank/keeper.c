@@ -3,6 +3,7 @@
 
 #include "common/helper.h"
 #include "common/io.h"
+#include "common/trust.h"
 #include "common/runclock.h"
 #include "spank/journal.h"
 #include "spank/slots.h"
@@ -356,7 +357,7 @@ static int set_up(struct keeper *k, struct err *err)
 
     if (helper_caps_hold(err) < 0)
         return -1;
-    if (facts_load(KEEPER_FD_FACTS, true, &k->facts, err) < 0)
+    if (trust_facts(KEEPER_FD_FACTS, &k->facts, err) < 0)
         return -1;
     errno = EPERM;
     if (getuid() != k->facts.uid || geteuid() != k->facts.uid)

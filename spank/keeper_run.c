@@ -2,6 +2,7 @@
 #include "common/helper.h"
 #include "common/io.h"
 #include "common/runclock.h"
+#include "common/trust.h"
 #include "spank/keeper.h"
 
 #include <errno.h>
@@ -85,7 +86,7 @@ int keeper_run_start(struct keeper_run *run, const struct facts *f, const struct
     if (pid == 0) {
         int fds[] = {KEEPER_FD_FACTS, request[0], result[1], pidfd};
 
-        child(f, dump ? "dump" : "restore", fds, dump ? 4 : 3);
+        child(f, trust_helper(dump), fds, dump ? 4 : 3);
     }
     setpgid(pid, pid);
     io_close(&request[0]);

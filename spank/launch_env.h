@@ -15,4 +15,6 @@
 
 #define LAUNCH_ENV_TASK "CHECKPOINT_TASK" /* with HOLD too: the name of the task's directory */
 
+#define LAUNCH_ENV_OWN "CHECKPOINT_OWN" /* started by scheckpoint run, without the plugin */
+
 #endif

@@ -1,7 +1,7 @@
 slurmplugin_LTLIBRARIES += checkpoint.la
 checkpoint_la_SOURCES = \
 	spank/plugin.c spank/node.c spank/node.h spank/expire.c spank/expire.h spank/launch.c spank/launch.h spank/jobclock.c spank/jobclock.h spank/launch_env.h spank/nsroot.c spank/nsroot.h \
-	spank/policy.c spank/policy.h spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
+	spank/policy.c spank/policy.h spank/policy_user.c spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
 	spank/metrics.c spank/metrics.h spank/tally.h spank/tally_root.c \
 	spank/srun.c spank/srun.h spank/submit.c spank/submit.h spank/submit_restore.c spank/submit_restore.h
 checkpoint_la_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS) -DCKPT_BINDIR='"$(bindir)"'
@@ -14,6 +14,10 @@ checkpoint_la_LIBADD = libhelper.la $(CAP_LIBS) -ldl
 helper_PROGRAMS += keeper shepherd ckpt-init step-claim
 keeper_SOURCES = spank/journal.c spank/journal.h spank/keeper.c spank/keeper.h spank/keeper_run.c spank/tally.c spank/tally.h spank/slots.c spank/slots.h spank/tree.c spank/tree.h
 keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
+# The same in a user's own namespace: see common/trust.h.
+helper_PROGRAMS += own-keeper
+own_keeper_SOURCES = $(keeper_SOURCES) common/trust_own.c
+own_keeper_LDADD = $(keeper_LDADD)
 
 shepherd_SOURCES = \
 	spank/shepherd_able.c spank/shepherd_caps.c spank/shepherd_found.c spank/shepherd_hook.c spank/hook.c spank/hook.h \

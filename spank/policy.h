@@ -36,6 +36,15 @@ struct policy_task {
 int policy_facts(const struct conf *conf, const struct policy_task *t, struct facts *f,
                  struct err *err);
 
+/* Parts of it, each of which only adds to *f (policy_user.c; they look at nothing but their arguments and at which paths
+ * are links): what the user chose within the site's limits, but the directory; the directory, for which f->user and
+ * f->cluster are there; what the site alone sets. */
+int policy_user_part(const struct conf *conf, const struct policy_task *t, struct facts *f,
+                     struct err *err);
+int policy_directory(const struct conf *conf, const struct policy_task *t, struct facts *f,
+                     struct err *err);
+int policy_site_part(const struct conf *conf, struct facts *f, struct err *err);
+
 /* May this user's jobs run under isolation=host, by choice or because private cannot be had? */
 bool policy_host_allowed(const struct conf *conf, const char *user);
 

@@ -301,6 +301,8 @@ static int set_up(struct shepherd *s, struct err *err)
     fcntl(facts_fd, F_SETFD, FD_CLOEXEC);
     unsetenv(LAUNCH_ENV_FDS);
     unsetenv(SRUN_KEY_ENV);
+    s->no_plugin = getenv(LAUNCH_ENV_OWN) != NULL;
+    unsetenv(LAUNCH_ENV_OWN);
     if (s->argc < 1 || !s->argv[0]) {
         errno = EINVAL;
         return err_set(err, "no program to run");

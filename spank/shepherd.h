@@ -95,6 +95,7 @@ struct shepherd {
     bool files;             /* the checkpoint directory could be used */
     uint32_t next_id;
 
+    bool no_plugin;      /* started by scheckpoint run: there is no plugin, nor are there keys of steps */
     bool step;           /* a task of an srun step, not the batch script */
     bool script;         /* ... of a step in a batch script that has a shepherd too */
     struct relay relay;  /* its standard files */

@@ -74,6 +74,11 @@ static int copy_file(int taskfd, int sourcefd, const char *from, const char *to,
     snprintf(tmp, sizeof tmp, "%s.tmp", to);
     in = sourcefd >= 0 ? gendir_open_file(sourcefd, to, O_RDONLY, 0, err)
                        : open(from, O_RDONLY | O_CLOEXEC);
+    if (in < 0 && sourcefd >= 0 && errno == ENOENT)
+        return err_set(err,
+                       "the other job has no copy of its %s: what scheckpoint run has made, it "
+                       "alone can restore",
+                       to);
     if (in < 0)
         return sourcefd >= 0 ? -1 : err_sys(err, "%s", from);
     unlinkat(taskfd, tmp, 0);

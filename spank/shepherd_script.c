@@ -187,7 +187,11 @@ static int prepare(void *arg, void *result, struct err *err)
         return -1;
     }
     *busy = shepherd_script_busy(s);
-    if (*busy)
+    if (*busy && s->no_plugin) {
+        errno = EBUSY;
+        rc = err_set(err,
+                     "srun runs in it: steps are checkpointed only where the plugin is installed");
+    } else if (*busy)
         rc = steps_mark(fd, s->facts.epoch, found ? &id : NULL, err);
     else
         rc = steps_snapshot(fd, found ? &id : NULL, err);
