@@ -23,7 +23,7 @@ dump/libdump_la-filescan.lo dump/libdump_la-images.lo dump/libdump_la-requests.l
 # Copy-on-write snapshots; the other half of them is in the plugin.
 libdump_la_SOURCES += \
 	dump/priority.c dump/priority.h dump/inject.c dump/inject.h dump/inject_arch.h dump/pagemap_scan.h \
-	dump/snapshot.c dump/snapshot.h dump/snapshot_loss.c dump/snapshot_loss.h dump/snapshot_map.c dump/snapshot_map.h \
+	dump/smaps.c dump/smaps.h dump/snapshot.c dump/snapshot.h dump/snapshot_loss.c dump/snapshot_loss.h dump/snapshot_map.c dump/snapshot_map.h \
 	dump/snapshot_pages.c dump/snapshot_pages.h dump/snapshot_policy.c dump/snapshot_policy.h \
 	dump/snapshot_store.c dump/snapshot_store.h dump/snapshot_trim.c dump/snapshot_wire.h dump/tree_hold.c dump/tree_hold.h
 
@@ -36,6 +36,7 @@ criuplugindir = $(helperdir)/criu-plugins
 criuplugin_LTLIBRARIES = ckpt-criu.la
 ckpt_criu_la_SOURCES = \
 	dump/criu-plugin.c common/criu_plugin.h dump/inject.c dump/inject.h dump/inject_arch.h dump/pagemap_scan.h \
+	dump/smaps.c dump/smaps.h dump/snapshot_early.c dump/snapshot_early.h \
 	dump/snapshot_map.c dump/snapshot_map.h dump/snapshot_scan.c dump/snapshot_scan.h \
 	dump/snapshot_take.c dump/snapshot_take.h dump/snapshot_tree.c dump/snapshot_tree.h dump/snapshot_wire.h
 ckpt_criu_la_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
@@ -88,7 +89,9 @@ endif
 
 # Of copy-on-write snapshots
 if HAVE_CMOCKA
-check_PROGRAMS += dump/snapshot_map_test
+check_PROGRAMS += dump/smaps_test dump/snapshot_map_test
+dump_smaps_test_CFLAGS = $(dump_unit_cflags)
+dump_smaps_test_LDADD = $(dump_unit_libs)
 dump_snapshot_map_test_CFLAGS = $(dump_unit_cflags)
 dump_snapshot_map_test_LDADD = $(dump_unit_libs)
 endif

@@ -87,6 +87,8 @@ static void let_go(struct snapshot_process *p)
     io_close(&p->pidfd);
     io_close(&p->memfd);
     io_close(&p->pagemapfd);
+    io_close(&p->smapsfd);
+    io_close(&p->earlyfd);
     free(p->areas);
     free(p->held);
     free(p);
@@ -140,7 +142,9 @@ static int seize(struct snapshot_process *p)
     p->pidfd = (int)syscall(SYS_pidfd_open, p->child, 0);
     p->memfd = open_proc(p->child, "mem", O_RDONLY);
     p->pagemapfd = open_proc(p->child, "pagemap", O_RDONLY);
-    if (p->pidfd < 0 || p->memfd < 0 || p->pagemapfd < 0)
+    if (p->earlyfd >= 0)
+        p->smapsfd = open_proc(p->child, "smaps", O_RDONLY);
+    if (p->pidfd < 0 || p->memfd < 0 || p->pagemapfd < 0 || (p->earlyfd >= 0 && p->smapsfd < 0))
         return -1;
     if (ptrace(PTRACE_SEIZE, p->child, NULL, (void *)(uintptr_t)options) < 0 ||
         ptrace(PTRACE_INTERRUPT, p->child, NULL, NULL) < 0 || inject_wait_born(p->child) < 0)
@@ -165,7 +169,8 @@ static int drop_files(const struct snapshot_process *p)
     return -1;
 }
 
-static struct snapshot_process *take_over(const struct snapshot_word *w, int fd)
+/* early is taken over. */
+static struct snapshot_process *take_over(const struct snapshot_word *w, int fd, int *early)
 {
     struct snapshot_process *p = calloc(1, sizeof *p);
 
@@ -176,10 +181,13 @@ static struct snapshot_process *take_over(const struct snapshot_word *w, int fd)
                                    .pidfd = -1,
                                    .memfd = -1,
                                    .pagemapfd = -1,
+                                   .smapsfd = -1,
+                                   .earlyfd = *early,
                                    .site = w->site,
                                    .vdso_start = w->vdso_start,
                                    .vdso_end = w->vdso_end,
                                    .bytes = w->bytes};
+    *early = -1;
     if (w->child > 1 && w->pid > 0 && fd >= 0 && read_areas(p, fd) == 0 && seize(p) == 0)
         return p;
     let_go(p);
@@ -212,9 +220,9 @@ static int note_left(struct snapshot *s, pid_t pid, const char *why, struct err 
     return err_set(err, "snapshot=require, but none can be made of %s", s->why);
 }
 
-static int taken(struct snapshot *s, const struct snapshot_word *w, int fd, struct err *err)
+static int taken(struct snapshot *s, const struct snapshot_word *w, int fds[2], struct err *err)
 {
-    struct snapshot_process *p = grow(s) ? take_over(w, fd) : NULL;
+    struct snapshot_process *p = grow(s) ? take_over(w, fds[0], &fds[1]) : NULL;
     struct snapshot_word answer = {.magic = SNAPSHOT_MAGIC,
                                    .verb = p ? SNAPSHOT_HELD : SNAPSHOT_LEFT,
                                    .pid = w->pid,
@@ -252,14 +260,14 @@ static bool note(struct snapshot *s, const struct snapshot_word *w)
 
 int snapshot_serve(struct snapshot *s, struct err *err)
 {
-    char control[CMSG_SPACE(sizeof(int))];
+    char control[CMSG_SPACE(2 * sizeof(int))];
     struct snapshot_word w;
     struct iovec iov = {&w, sizeof w};
     struct msghdr m = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct cmsghdr *c;
     ssize_t n = recvmsg(s->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    int fd = -1, rc = 0;
+    int fds[2] = {-1, -1}, rc = 0;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
@@ -269,18 +277,19 @@ int snapshot_serve(struct snapshot *s, struct err *err)
     }
     c = CMSG_FIRSTHDR(&m);
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof fd))
-        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+        (c->cmsg_len == CMSG_LEN(sizeof(int)) || c->cmsg_len == CMSG_LEN(sizeof fds)))
+        memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
     if (n != (ssize_t)sizeof w || w.magic != SNAPSHOT_MAGIC) {
         errno = EBADMSG;
         rc = err_set(err, "CRIU's plugin sent something strange");
     } else if (w.verb == SNAPSHOT_TAKEN) {
-        rc = taken(s, &w, fd, err);
+        rc = taken(s, &w, fds, err);
     } else if (!note(s, &w) && w.verb == SNAPSHOT_LEFT) {
         w.why[sizeof w.why - 1] = '\0';
         rc = note_left(s, w.pid, w.why, err);
     }
-    io_close(&fd);
+    io_close(&fds[0]);
+    io_close(&fds[1]);
     return rc;
 }
 

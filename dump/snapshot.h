@@ -27,6 +27,7 @@
 struct snapshot_process {
     pid_t pid, child;
     int pidfd, memfd, pagemapfd;
+    int smapsfd, earlyfd; /* its smaps, and those of before (snapshot_wire.h), -1: none */
     uint64_t site, vdso_start, vdso_end;
     uint64_t bytes; /* in the areas, at the freeze */
     struct snapshot_area *areas;
@@ -67,6 +68,10 @@ struct snapshot_process *snapshot_at(struct snapshot *s, size_t i);
 
 /* CRIU's own pages of a process that has a snapshot. EFBIG: too many. */
 int snapshot_hold(struct snapshot_process *p, const void *data, size_t len, struct err *err);
+
+/* The job runs again, nothing has been trimmed yet.  -1: what was read of a process before it was stopped was not so any
+ * more, and the checkpoint is none. */
+int snapshot_check_early(struct snapshot *s, struct err *err);
 
 /* The job runs again: let go of all memory that is not in the areas (shared memory counts who has it mapped).
  * watch (may be NULL) is called again and again; -1 of it: give up. */

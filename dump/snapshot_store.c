@@ -98,7 +98,8 @@ struct snapshot_store *snapshot_store_create(const struct snapshot_store_opts *o
 
 int snapshot_store_run(struct snapshot_store *st, struct err *err)
 {
-    if (snapshot_trim(st->o->snapshot, st->o->watch, st->o->watch_arg, err) < 0 ||
+    if (snapshot_check_early(st->o->snapshot, err) < 0 ||
+        snapshot_trim(st->o->snapshot, st->o->watch, st->o->watch_arg, err) < 0 ||
         wait_pack(st, 0, err) < 0)
         return -1;
     for (size_t i = 0; i < st->n; i++) {

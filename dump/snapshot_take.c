@@ -3,6 +3,8 @@
 
 #include "dump/inject.h"
 #include "dump/pagemap_scan.h"
+#include "dump/smaps.h"
+#include "dump/snapshot_early.h"
 #include "dump/snapshot_map.h"
 #include "dump/snapshot_scan.h"
 #include "dump/snapshot_tree.h"
@@ -26,7 +28,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SMAPS_MAX (256u << 20)
 #define KEPT_MAX 256   /* descriptors */
 #define ALONE_S 10     /* seconds within which dump must trace a snapshot process */
 #define SPARE_TASKS 64 /* threads that the user must be able to start beside a snapshot */
@@ -45,6 +46,8 @@ void snapshot_take_init(int fd)
         sock = fd;
     else
         close(fd);
+    if (sock >= 0)
+        snapshot_early_read(plan.pid, plan.bytes);
 }
 
 void snapshot_take_fini(void)
@@ -52,6 +55,7 @@ void snapshot_take_fini(void)
     if (sock >= 0)
         close(sock);
     sock = -1;
+    snapshot_early_free();
 }
 
 static void left(pid_t pid, const char *why, int error)
@@ -62,39 +66,6 @@ static void left(pid_t pid, const char *why, int error)
     (void)send(sock, &w, sizeof w, MSG_NOSIGNAL);
 }
 
-static char *read_smaps(pid_t pid)
-{
-    size_t len = 0, room = 1u << 20;
-    char path[40], *text = NULL;
-    ssize_t n = -1;
-    int fd;
-
-    snprintf(path, sizeof path, "/proc/%d/smaps", pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return NULL;
-    text = malloc(room + 1);
-    while (text && (n = read(fd, text + len, room - len)) > 0) {
-        len += (size_t)n;
-        if (len == room) {
-            char *more = room < SMAPS_MAX ? realloc(text, 2 * room + 1) : NULL;
-
-            if (!more)
-                free(text);
-            text = more;
-            room *= 2;
-        }
-    }
-    close(fd);
-    if (text && n < 0) {
-        free(text);
-        text = NULL;
-    }
-    if (text)
-        text[len] = '\0';
-    return text;
-}
-
 /* For CRIU, which reads the same next: see shim-maps.h. */
 static struct kept {
     pid_t pid;
@@ -102,7 +73,8 @@ static struct kept {
 } * kept;
 static size_t nkept;
 
-static void keep(pid_t pid, const char *text)
+/* Its descriptor, or -1. */
+static int keep(pid_t pid, const char *text)
 {
     const size_t len = strlen(text);
     struct kept *more = nkept < KEPT_MAX ? realloc(kept, (nkept + 1) * sizeof *more) : NULL;
@@ -111,11 +83,13 @@ static void keep(pid_t pid, const char *text)
     if (more)
         kept = more;
     if (fd < 0)
-        return;
-    if (write(fd, text, len) == (ssize_t)len && lseek(fd, 0, SEEK_SET) == 0)
+        return -1;
+    if (write(fd, text, len) == (ssize_t)len && lseek(fd, 0, SEEK_SET) == 0) {
         kept[nkept++] = (struct kept){pid, fd};
-    else
-        close(fd);
+        return fd;
+    }
+    close(fd);
+    return -1;
 }
 
 int snapshot_take_smaps(pid_t pid)
@@ -295,23 +269,28 @@ static int areas_file(const struct snapshot_map *map)
     return fd;
 }
 
-static bool send_word(const struct snapshot_word *w, int fd)
+/* early: -1: there is none */
+static bool send_word(const struct snapshot_word *w, int areas, int early)
 {
-    char control[CMSG_SPACE(sizeof(int))] = {0};
+    const int fds[2] = {areas, early};
+    const size_t size = early < 0 ? sizeof(int) : sizeof fds;
+    char control[CMSG_SPACE(sizeof fds)] = {0};
     struct iovec iov = {(void *)(uintptr_t)w, sizeof *w};
-    struct msghdr m = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = CMSG_SPACE(size)};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    c->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(c), fds, size);
     return sendmsg(sock, &m, MSG_NOSIGNAL) == (ssize_t)sizeof *w;
 }
 
 /* Does dump hold it now? */
-static bool hand_over(pid_t pid, pid_t b, uint64_t site, const struct snapshot_map *map)
+static bool hand_over(pid_t pid, pid_t b, uint64_t site, const struct snapshot_map *map, int early)
 {
     struct snapshot_word w = {.magic = SNAPSHOT_MAGIC,
                               .verb = SNAPSHOT_TAKEN,
@@ -326,7 +305,7 @@ static bool hand_over(pid_t pid, pid_t b, uint64_t site, const struct snapshot_m
     bool held = false;
     ssize_t n;
 
-    if (fd >= 0 && send_word(&w, fd)) {
+    if (fd >= 0 && send_word(&w, fd, early)) {
         do
             n = recv(sock, &answer, sizeof answer, 0);
         while (n < 0 && errno == EINTR);
@@ -338,7 +317,8 @@ static bool hand_over(pid_t pid, pid_t b, uint64_t site, const struct snapshot_m
     return held;
 }
 
-static int take(pid_t pid, struct snapshot_map *map)
+/* early: what the map was read from, when that was before the tree was stopped, or -1.  1: it has one, 0: it has none, -1. */
+static int take(pid_t pid, struct snapshot_map *map, int early)
 {
     uint64_t site = inject_site(pid, map->vdso_start, map->vdso_end);
     const char *why = refuse(pid, map);
@@ -360,7 +340,7 @@ static int take(pid_t pid, struct snapshot_map *map)
         left(pid, "it cannot be forked", (int)-rc);
         return 0;
     }
-    if (!hand_over(pid, b, site, map)) {
+    if (!hand_over(pid, b, site, map, early)) {
         /* Its parent, ckpt-init, reaps it when it runs again. */
         kill(b, SIGKILL);
         return 0;
@@ -369,15 +349,56 @@ static int take(pid_t pid, struct snapshot_map *map)
         return -1;
     plan.room -= map->bytes;
     plan.tasks++;
-    return 0;
+    return 1;
+}
+
+/* Whose smaps, which are changed, say so much. */
+static int look(pid_t pid, char *smaps, int early)
+{
+    struct snapshot_map map;
+    int rc = 0;
+
+    if (!smaps || snapshot_map_parse(smaps, &map) < 0) {
+        left(pid, "its memory map cannot be read", errno);
+        return 0;
+    }
+    if (map.bytes >= plan.bytes)
+        rc = take(pid, &map, early);
+    else
+        left(pid, "hardly any of its memory is private", 0);
+    snapshot_map_free(&map);
+    return rc;
+}
+
+/* Read now, for us and for CRIU. */
+static int look_now(pid_t pid)
+{
+    char *smaps = smaps_read_of(pid, "smaps");
+    int rc;
+
+    if (smaps)
+        (void)keep(pid, smaps);
+    rc = look(pid, smaps, -1);
+    free(smaps);
+    return rc;
+}
+
+/* What was read before: CRIU gets it only where a snapshot will tell whether it was right. */
+static int look_early(pid_t pid, char *smaps)
+{
+    const int fd = keep(pid, smaps);
+    int rc = fd < 0 ? look_now(pid) : look(pid, smaps, fd);
+
+    if (rc == 0 && fd >= 0 && snapshot_take_smaps(pid) == fd)
+        close(fd);
+    return rc;
 }
 
 int snapshot_take(int pid)
 {
-    struct snapshot_map map;
     uint64_t memory;
     char *smaps;
-    int rc = 0;
+    int rc;
 
     if (sock < 0)
         return 0;
@@ -386,19 +407,8 @@ int snapshot_take(int pid)
     seen(pid);
     if (memory < plan.bytes)
         return 0;
-    smaps = read_smaps(pid);
-    if (smaps)
-        keep(pid, smaps);
-    if (!smaps || snapshot_map_parse(smaps, &map) < 0) {
-        left(pid, "its memory map cannot be read", errno);
-        free(smaps);
-        return 0;
-    }
+    smaps = snapshot_early_take(pid);
+    rc = smaps ? look_early(pid, smaps) : look_now(pid);
     free(smaps);
-    if (map.bytes >= plan.bytes)
-        rc = take(pid, &map);
-    else
-        left(pid, "hardly any of its memory is private", 0);
-    snapshot_map_free(&map);
-    return rc;
+    return rc < 0 ? -1 : 0;
 }

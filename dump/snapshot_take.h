@@ -14,7 +14,7 @@
 
 #include <sys/types.h>
 
-/* fd: the plugin's end of the socket of snapshot_wire.h, or -1. */
+/* Before the tree is stopped (snapshot_early.h).  fd: the plugin's end of the socket of snapshot_wire.h, or -1. */
 void snapshot_take_init(int fd);
 
 /* Every thread of process pid stands still, traced by us, with nothing of CRIU's in it yet; its ancestors came

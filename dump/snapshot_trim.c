@@ -1,13 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Of snapshot.h: a snapshot process lets go of what nobody reads in it.
+ * Of snapshot.h: what a snapshot process looks like is compared, and it lets go of what nobody reads in it.
  */
 #include "dump/inject.h"
 #include "dump/inject_arch.h"
+#include "dump/smaps.h"
 #include "dump/snapshot.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+static int check_early(const struct snapshot_process *p, struct err *err)
+{
+    char *before, *now;
+    int rc = 0;
+
+    if (p->earlyfd < 0)
+        return 0;
+    /* CRIU has read it to its end. */
+    before = lseek(p->earlyfd, 0, SEEK_SET) == 0 ? smaps_read(p->earlyfd) : NULL;
+    now = before ? smaps_read(p->smapsfd) : NULL;
+    if (!now)
+        rc = err_sys(err, "memory map of process %d and of its snapshot", (int)p->pid);
+    else if (!smaps_same_flags(before, now)) {
+        errno = EBADMSG;
+        rc = err_set(
+            err, "process %d changed properties of its memory in the moment before it was stopped",
+            (int)p->pid);
+    }
+    free(before);
+    free(now);
+    return rc;
+}
+
+int snapshot_check_early(struct snapshot *s, struct err *err)
+{
+    for (size_t i = 0; i < snapshot_count(s); i++)
+        if (check_early(snapshot_at(s, i), err) < 0)
+            return -1;
+    return 0;
+}
 
 static int unmap(struct inject *in, const struct snapshot_process *p, uint64_t from, uint64_t to)
 {

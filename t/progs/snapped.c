@@ -66,15 +66,20 @@ static void work(uint64_t *mem, uint64_t pages, const char *what)
     }
 }
 
-static uint64_t *make(size_t bytes, int flags, int fd)
+static uint64_t *make_at(void *at, size_t bytes, int flags, int fd)
 {
-    uint64_t *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+    uint64_t *mem = mmap(at, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
 
     if (mem == MAP_FAILED)
         prog_broken("mmap: %s", strerror(errno));
     for (uint64_t i = 0; i < bytes / 4096; i++)
         fill(mem + i * WORDS, i, 0);
     return mem;
+}
+
+static uint64_t *make(size_t bytes, int flags, int fd)
+{
+    return make_at(NULL, bytes, flags, fd);
 }
 
 static int scratch_file(int in_memory)
@@ -198,6 +203,32 @@ struct extra {
     long locked;
 };
 
+/* Properties of a whole area change all the time; its borders, and what is in it, do not. */
+static void *advise(void *mem)
+{
+    for (;;) {
+        need(madvise(mem, EXTRA, MADV_WIPEONFORK), "madvise");
+        prog_sleep_ms(3);
+        need(madvise(mem, EXTRA, MADV_KEEPONFORK), "madvise");
+        prog_sleep_ms(30);
+    }
+    return NULL;
+}
+
+static uint64_t *make_advised(void)
+{
+    /* Apart from its neighbours: else it would be one area with them now and then. */
+    char *room = mmap(NULL, EXTRA + 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint64_t *mem;
+    pthread_t t;
+
+    if (room == MAP_FAILED)
+        prog_broken("mmap: %s", strerror(errno));
+    mem = make_at(room + 4096, EXTRA, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1);
+    need(pthread_create(&t, NULL, advise, mem) ? -1 : 0, "pthread_create");
+    return mem;
+}
+
 static void set_up(const char *kind, const char *stop, struct extra *x, uint64_t *mem,
                    uint64_t pages)
 {
@@ -207,6 +238,8 @@ static void set_up(const char *kind, const char *stop, struct extra *x, uint64_t
     if (!strcmp(kind, "dontfork") || !strcmp(kind, "wipeonfork")) {
         x->mem = make(EXTRA, private, -1);
         need(madvise(x->mem, EXTRA, *kind == 'd' ? MADV_DONTFORK : MADV_WIPEONFORK), "madvise");
+    } else if (!strcmp(kind, "advised")) {
+        x->mem = make_advised();
     } else if (!strcmp(kind, "shared")) {
         x->mem = make(EXTRA, MAP_SHARED | MAP_ANONYMOUS, -1);
     } else if (!strcmp(kind, "memfd")) {
