@@ -117,6 +117,32 @@ vacate() {
     ok "vacate: each step once" each_once "$job"
 }
 
+# What the program tries in there; outside the same works (control).
+view() {
+    local job seen
+    cp /usr/bin/id "$HOME_DIR/suid-id" && chmod 4755 "$HOME_DIR/suid-id"
+    cp /usr/bin/nice "$HOME_DIR/cap-nice" && setcap cap_sys_nice=ep "$HOME_DIR/cap-nice"
+    is "view: outside, setuid works" "$(run ./suid-id -u)" 0
+    ok "view: outside, so do file capabilities" run ./cap-nice -n -5 true
+    put_script view.prog >/dev/null <<'END'
+#!/bin/bash
+echo "euid $(./suid-id -u)"
+./cap-nice -n -5 true 2>/dev/null && echo "gained: a file capability"
+mount -t tmpfs none /mnt 2>/dev/null && echo "gained: a mount"
+(echo 1000 >/proc/sys/kernel/ns_last_pid) 2>/dev/null && echo "gained: a pid"
+(: </proc/1/environ) 2>/dev/null && echo "gained: a look into the keeper"
+kill -KILL 1; echo "first $(cat /proc/1/comm)"
+awk '/^(CapPrm|CapEff|CapInh|CapAmb)/ { print $2 }' /proc/self/status | sort -u | sed 's/^/set /'
+END
+    job=$(begin "$(own_script view.sh interval=0 ./view.prog)")
+    ok "view: it ends well" wait_state "$job" COMPLETED
+    seen=$(out "$job")
+    is "view: setuid has no effect" "$(grep ^euid <<<"$seen")" "euid $(id -u ckptest)"
+    unlike "view: nothing is gained" "$seen" ^gained
+    is "view: the keeper lives" "$(grep ^first <<<"$seen")" "first own-keeper"
+    is "view: all sets are empty" "$(grep ^set <<<"$seen")" "set 0000000000000000"
+}
+
 # alone VARIABLE=VALUE... [-- OPTIONS] - as if in a batch script; tells what it says and its status
 alone() {
     local env=()
@@ -160,6 +186,6 @@ refusals() {
     like "refused: own-keeper without it" "$(run "$LIBEXEC/own-keeper" 2>&1)" 'CAP_CHECKPOINT_RESTORE is not permitted'
 }
 
-together story lost vacate refusals
+together story lost vacate view refusals
 ok "no node was drained" node_fine
 done_testing
