@@ -8,12 +8,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* Of KillWait (30 s by default); slurmctld answers in milliseconds unless it has much to do, as when it ends many jobs at
  * once. */
 #define WHY_MS 5000
+#define SCRIPT_MS 60000      /* until Slurm ends a job that is to be requeued */
+#define SCRIPT_STOPS_MS 2000 /* until its script stands still then */
 #define REQUEUE_AGAIN_S 3
 
 bool shepherd_none_last(struct shepherd *s)
@@ -167,6 +170,22 @@ bool shepherd_final_saved(struct shepherd *s, const struct proto_reply *r)
     return true;
 }
 
+/* srun, and the script that waits for it, must not see the task end: it would go on to its next command.  The SIGTERM of
+ * the requeue comes to the task and to the script's shepherd, which has the script stand still then. */
+static void outlast_script(const struct shepherd *s)
+{
+    const int64_t end = shepherd_now_ms() + SCRIPT_MS;
+    struct pollfd p = {.fd = s->signals, .events = POLLIN};
+    struct signalfd_siginfo si = {.ssi_signo = 0};
+
+    for (int64_t left = SCRIPT_MS; left > 0 && si.ssi_signo != SIGTERM;
+         left = end - shepherd_now_ms())
+        if (poll(&p, 1, (int)left) > 0 && read(s->signals, &si, sizeof si) != (ssize_t)sizeof si)
+            si.ssi_signo = 0;
+    if (si.ssi_signo == SIGTERM)
+        (void)poll(NULL, 0, SCRIPT_STOPS_MS);
+}
+
 void shepherd_final_lost(struct shepherd *s, const struct proto_reply *r)
 {
     const char *from = s->last_generation[0] ? s->last_generation : "its newest checkpoint, if any";
@@ -186,6 +205,8 @@ void shepherd_final_lost(struct shepherd *s, const struct proto_reply *r)
     (void)relay_drain(&s->relay, DRAIN_MS);
     shepherd_requests_answer(s, r, "failed", r->text);
     kill_stopped(s);
+    if (s->step && s->script && s->requeued)
+        outlast_script(s);
     s->ended = true;
     s->status = SIGKILL;
 }
