@@ -5,11 +5,13 @@
  *
  * It is part of every image, so it is small, static and changes as seldom as can be; a copy lies
  * with the checkpoints.  It keeps double-forked children in the tree (CRIU loses what is reparented
- * out of it without a word), reaps, passes every signal on to the program, and ends as the program
- * ends.
+ * out of it without a word), reaps, passes every signal on to the program, or to its process group
+ * (LAUNCH_GROUP_SIGNAL), and ends as the program ends.
  *
  *   ckpt-init PROGRAM [ARGUMENT...]      started by the shepherd, already a session leader
  */
+#include "spank/launch_env.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -93,6 +95,14 @@ static void reap(pid_t program)
             leave(status);
 }
 
+/* A program that has gone into another group is signalled alone. */
+static void pass(pid_t program, int sig, const siginfo_t *info)
+{
+    if (info->si_code != SI_QUEUE || info->si_value.sival_int != LAUNCH_GROUP_SIGNAL ||
+        getpgid(program) != program || kill(-program, sig) < 0)
+        kill(program, sig);
+}
+
 int main(int argc, char **argv)
 {
     sigset_t all, old;
@@ -120,11 +130,12 @@ int main(int argc, char **argv)
     }
     setpgid(program, program);
     for (;;) {
-        int sig = sigwaitinfo(&all, NULL);
+        siginfo_t info;
+        int sig = sigwaitinfo(&all, &info);
 
         if (sig == SIGCHLD)
             reap(program);
         else if (sig > 0)
-            kill(program, sig);
+            pass(program, sig, &info);
     }
 }

@@ -17,4 +17,8 @@
 
 #define LAUNCH_ENV_OWN "CHECKPOINT_OWN" /* started by scheckpoint run, without the plugin */
 
+/* The value of a signal (sigqueue(3)) with which the shepherd tells ckpt-init that it is for the program's process group.
+ * In images too: it stays as it is. */
+#define LAUNCH_GROUP_SIGNAL 0x70677270
+
 #endif

@@ -28,7 +28,7 @@ shepherd_SOURCES = \
 	spank/steps.h spank/steps_task.c \
 	spank/interval.c spank/interval.h spank/environ.c spank/environ.h spank/shepherd_environ.c spank/shepherd_budget.c spank/elsewhere.c spank/elsewhere.h spank/shepherd_elsewhere.c spank/slurmjob_elsewhere.c \
 	spank/mempolicy.c spank/mempolicy.h spank/placing.c spank/placing.h spank/placing_memory.c spank/placing_memory.h \
-	dump/inject.c dump/inject.h dump/inject_arch.h spank/shepherd_place.c spank/topo.c spank/topo.h spank/tree.c spank/tree.h
+	dump/inject.c dump/inject.h dump/inject_arch.h spank/shepherd_place.c spank/topo.c spank/topo.h spank/witness.c spank/witness.h spank/tree.c spank/tree.h
 step_claim_SOURCES = spank/step-claim.c spank/steps.c spank/steps.h spank/steps_task.c
 step_claim_LDADD = libimage.la libcommon.la
 
@@ -55,6 +55,10 @@ check_PROGRAMS += spank/hook_test
 spank_hook_test_SOURCES = spank/hook_test.c spank/hook.c
 spank_hook_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 spank_hook_test_LDADD = libcommon.la $(CMOCKA_LIBS)
+check_PROGRAMS += spank/witness_test
+spank_witness_test_SOURCES = spank/witness_test.c spank/witness.c
+spank_witness_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+spank_witness_test_LDADD = libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += spank/relay_test spank/slots_test spank/steps_test
 spank_relay_test_SOURCES = spank/relay_test.c spank/relay.c
 spank_relay_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

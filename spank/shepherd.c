@@ -49,6 +49,40 @@ void shepherd_forward(struct shepherd *s, int sig)
         kill(s->root, sig);
 }
 
+/* ckpt-init, the root, does it (LAUNCH_GROUP_SIGNAL). */
+static void forward_group(struct shepherd *s, int sig)
+{
+    siginfo_t info;
+
+    memset(&info, 0, sizeof info);
+    info.si_signo = sig;
+    info.si_code = SI_QUEUE;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = LAUNCH_GROUP_SIGNAL;
+    if (s->rootfd < 0 || syscall(SYS_pidfd_send_signal, s->rootfd, sig, &info, 0) < 0)
+        shepherd_forward(s, sig);
+}
+
+void shepherd_pass(struct shepherd *s, int sig)
+{
+    /* What suspends a job must not come later than what wakes it. */
+    if (sig == SIGCONT || sig == SIGTSTP || !witness_ask(&s->witness, sig))
+        shepherd_forward(s, sig);
+}
+
+static void on_witness(struct shepherd *s)
+{
+    bool group;
+    int sig;
+
+    while (witness_answer(&s->witness, &sig, &group))
+        if (group)
+            forward_group(s, sig);
+        else
+            shepherd_forward(s, sig);
+}
+
 static void ended(struct shepherd *s, int status)
 {
     s->ended = true;
@@ -81,7 +115,7 @@ static void on_signal(struct shepherd *s, int sig)
         shepherd_terminate(s);
         break;
     default:
-        shepherd_forward(s, sig);
+        shepherd_pass(s, sig);
         break;
     }
 }
@@ -177,14 +211,13 @@ static void loop(struct shepherd *s)
     shepherd_requests(s);
     while (!s->ended) {
         const int hook = s->hooks.running ? s->hooks.hook.out : -1;
-        struct pollfd p[5 + RELAY_NFDS] = {{.fd = s->signals, .events = POLLIN},
-                                           {.fd = s->timer, .events = POLLIN},
-                                           {.fd = s->keeper, .events = POLLIN},
-                                           {.fd = s->limit_timer, .events = POLLIN},
-                                           {.fd = hook, .events = POLLIN}};
+        struct pollfd p[6 + RELAY_NFDS] = {
+            {.fd = s->signals, .events = POLLIN}, {.fd = s->timer, .events = POLLIN},
+            {.fd = s->keeper, .events = POLLIN},  {.fd = s->limit_timer, .events = POLLIN},
+            {.fd = hook, .events = POLLIN},       {.fd = s->witness.sock, .events = POLLIN}};
 
-        relay_pollfds(&s->relay, p + 5);
-        int n = poll(p, 5 + RELAY_NFDS, timeout_ms(s));
+        relay_pollfds(&s->relay, p + 6);
+        int n = poll(p, 6 + RELAY_NFDS, timeout_ms(s));
 
         if (n < 0 && errno != EINTR)
             break;
@@ -201,6 +234,8 @@ static void loop(struct shepherd *s)
             shepherd_fence_look(s);
         if (p[0].revents)
             on_signals(s);
+        if (p[5].revents)
+            on_witness(s);
         if (!s->ended && p[2].revents)
             on_keeper(s);
         if (!s->ended && p[1].revents)
@@ -345,8 +380,12 @@ static int run_without(struct shepherd *s, const char *why)
 
 int main(int argc, char **argv)
 {
-    static struct shepherd s = {
-        .keeper = -1, .signals = -1, .timer = -1, .limit_timer = -1, .rootfd = -1};
+    static struct shepherd s = {.keeper = -1,
+                                .signals = -1,
+                                .witness = WITNESS_NONE,
+                                .timer = -1,
+                                .limit_timer = -1,
+                                .rootfd = -1};
     struct err err = {{0}};
     const char *hold;
     int rc;
@@ -368,6 +407,8 @@ int main(int argc, char **argv)
     if (set_up(&s, &err) < 0)
         return run_without(&s, err.text);
     s.step = strcmp(s.facts.task, "batch") != 0;
+    if (!s.step && witness_start(&s.witness, &err) < 0)
+        shepherd_say("signals for the whole job reach the script only: %s", err.text);
     rc = shepherd_start(&s);
     if (rc > 128)
         return leave(rc - 128);

@@ -35,6 +35,7 @@
 #include "spank/relay.h"
 #include "spank/slurmjob.h"
 #include "spank/topo.h"
+#include "spank/witness.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -74,11 +75,12 @@ struct shepherd {
     struct facts facts;
     char **argv; /* the task's own program and arguments */
     int argc;
-    int keeper;      /* socket; -1: the keeper is gone, nothing can be saved any more */
-    int signals;     /* signalfd */
-    int timer;       /* timerfd of the interval */
-    int64_t due_ms;  /* of runclock_ms(): when it is over; 0: none */
-    int limit_timer; /* timerfd: when to look at the time limit again */
+    int keeper;             /* socket; -1: the keeper is gone, nothing can be saved any more */
+    int signals;            /* signalfd */
+    struct witness witness; /* of the batch script; a step's tasks are never signalled as a group */
+    int timer;              /* timerfd of the interval */
+    int64_t due_ms;         /* of runclock_ms(): when it is over; 0: none */
+    int limit_timer;        /* timerfd: when to look at the time limit again */
     bool limit_due;
     int64_t limit_at; /* the same in seconds since 1970, as slurmctld had it last; 0: not known */
     bool away_told;   /* that slurmctld does not answer */
@@ -152,8 +154,10 @@ struct shepherd {
 /* --- shepherd.c */
 /* One line to the job's stderr, prefixed "checkpoint: ". */
 void shepherd_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* Deliver a signal to the job as Slurm would have delivered it to the batch script. */
+/* Deliver a signal to the batch script, or the program of a task. */
 void shepherd_forward(struct shepherd *s, int sig);
+/* Deliver one that Slurm has sent as it would have: to the batch script or, where that was meant, its process group. */
+void shepherd_pass(struct shepherd *s, int sig);
 
 /* --- shepherd_start.c */
 /* Directory, copies of script and ckpt-init; then a restore or the first launch.  Returns 0 when

@@ -262,7 +262,7 @@ static void terminate_again(struct shepherd *s, enum slurmjob_state state)
 {
     switch (state) {
     case SLURMJOB_RUNNING: /* the user's own scancel --signal=TERM */
-        shepherd_forward(s, SIGTERM);
+        shepherd_pass(s, SIGTERM);
         return;
     case SLURMJOB_CANCELLED:
     case SLURMJOB_ENDED: /* not to be requeued by us */
@@ -318,6 +318,8 @@ void shepherd_terminate(struct shepherd *s)
         return;
     switch (state) {
     case SLURMJOB_RUNNING: /* the user's own scancel --signal=TERM */
+        shepherd_pass(s, SIGTERM);
+        return;
     case SLURMJOB_CANCELLED:
     case SLURMJOB_ENDED:
         shepherd_forward(s, SIGTERM);
