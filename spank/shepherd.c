@@ -97,6 +97,8 @@ static void reap(struct shepherd *s)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         if (pid == s->root)
             ended(s, status);
+        else if (pid == s->witness.pid)
+            s->witness.pid = 0;
         else
             shepherd_hooks_reaped(s, pid, status);
 }
@@ -410,6 +412,8 @@ int main(int argc, char **argv)
     if (!s.step && witness_start(&s.witness, &err) < 0)
         shepherd_say("signals for the whole job reach the script only: %s", err.text);
     rc = shepherd_start(&s);
+    if (rc > 0)
+        witness_end(&s.witness);
     if (rc > 128)
         return leave(rc - 128);
     if (rc > 0)
@@ -419,5 +423,6 @@ int main(int argc, char **argv)
     if (!relay_drain(&s.relay, DRAIN_MS))
         shepherd_say("the end of the output is lost: slurmstepd does not take it");
     clean_up(&s);
+    witness_end(&s.witness);
     return leave(s.status);
 }

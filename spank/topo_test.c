@@ -128,6 +128,130 @@ static void across_machines(void **state)
     maps("pack:1 l3:2 core:4 pu:1", "2-5", "2-3", "pack:1 l3:4 core:2 pu:1", "0-3", "0-1");
 }
 
+/* ---- any allocation of any machine ---- */
+
+static uint32_t seed = 2026;
+static uint32_t next(uint32_t below)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % below;
+}
+
+/* Packages, NUMA nodes, caches, cores and hyperthreads as hwloc describes them, and of its CPUs some: uneven, with gaps. */
+static struct places some_machine(uint32_t numa[], size_t numa_size)
+{
+    unsigned pack = 1 + next(3), node = 1 + next(2), l3 = 1 + next(2), core = 1 + next(4),
+             pu = 1 + next(2), n = pack * node * l3 * core * pu, most = next(3);
+    struct places p = {0, NULL};
+    char synthetic[100];
+    struct topo_cpus c;
+
+    snprintf(synthetic, sizeof synthetic, "pack:%u group:%u [numa] l3:%u core:%u pu:%u", pack, node,
+             l3, core, pu);
+    memset(&c, 0, sizeof c);
+    CPU_SET_S(next(n), sizeof c, c.set);
+    for (unsigned i = 0; i < n; i++)
+        if (next(3) <= most)
+            CPU_SET_S(i, sizeof c, c.set);
+    assert_int_equal(topo_places(&c, synthetic, &p, numa, numa_size, NULL), 0);
+    assert_int_equal(p.n, (size_t)CPU_COUNT_S(sizeof c, c.set));
+    assert_true(places_ok(&p));
+    return p;
+}
+
+static void cores_of(const struct places *p, const struct place_set *s, bool core[])
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (place_set_has(s, i))
+            core[p->p[i].core] = true;
+}
+
+static bool share_a_core(const struct places *p, const struct place_set *a,
+                         const struct place_set *b)
+{
+    bool x[256] = {false}, y[256] = {false};
+
+    cores_of(p, a, x);
+    cores_of(p, b, y);
+    for (size_t i = 0; i < 256; i++)
+        if (x[i] && y[i])
+            return true;
+    return false;
+}
+
+static bool a_core_is_free(const struct places *p, const struct place_set *s, size_t n)
+{
+    bool used[256] = {false};
+
+    for (size_t i = 0; i < n; i++)
+        cores_of(p, &s[i], used);
+    for (size_t i = 0; i <= p->p[p->n - 1].core; i++)
+        if (!used[i])
+            return true;
+    return false;
+}
+
+static void check_mapping(const struct places *from, const struct place_set *in, size_t n,
+                          const struct places *to, const struct place_set *out)
+{
+    struct topo_cpus all, got;
+    struct place_set every;
+
+    memset(&every, 0, sizeof every);
+    for (size_t i = 0; i < to->n; i++)
+        place_set_add(&every, i);
+    topo_cpus_of(to, &every, &all);
+    for (size_t i = 0; i < n; i++) {
+        assert_false(place_set_is_empty(&out[i]));
+        topo_cpus_of(to, &out[i], &got);
+        assert_true(topo_within(&got, &all)); /* never outside the cpuset */
+        assert_true(CPU_COUNT_S(sizeof got, got.set) > 0);
+        if (places_same_shape(from, to)) /* exactly */
+            assert_true(place_set_equal(&in[i], &out[i]));
+        for (size_t j = 0; j < i; j++)
+            if (!share_a_core(from, &in[i], &in[j]) && share_a_core(to, &out[i], &out[j]))
+                assert_false(a_core_is_free(to, out, n));
+    }
+}
+
+static void any_machine(void **state)
+{
+    static struct place_set in[24], out[24], nodes[64];
+    unsigned same = 0, several = 0;
+
+    (void)state;
+    for (int round = 0; round < 600; round++) {
+        uint32_t numa[16];
+        const uint32_t before = seed;
+        struct places from = some_machine(NULL, 0), to;
+        size_t n = 1 + next(24);
+
+        if (round % 5 == 0) /* the same one again */
+            seed = before;
+        to = some_machine(numa, 16);
+        memset(in, 0, sizeof in);
+        for (size_t i = 0; i < n; i++)
+            for (uint32_t k = 1 + next(3); k > 0; k--)
+                place_set_add(&in[i], next((uint32_t)from.n));
+        assert_int_equal(place_map(&from, in, n, &to, out, NULL), 0);
+        check_mapping(&from, in, n, &to, out);
+        /* memory: to nodes of the new allocation, which the kernel has */
+        assert_int_equal(place_map_nodes(&from, in, n, &to, nodes, NULL), 0);
+        for (size_t i = 0; i < places_nodes(&from); i++) {
+            assert_false(place_set_is_empty(&nodes[i]));
+            for (size_t k = places_nodes(&to); k < 64; k++)
+                assert_false(place_set_has(&nodes[i], k));
+        }
+        for (size_t i = 0; i < 16; i++)
+            assert_true(numa[i] == UINT32_MAX || numa[i] < places_nodes(&to));
+        same += places_same_shape(&from, &to);
+        several += places_nodes(&to) > 1;
+        free(from.p);
+        free(to.p);
+    }
+    assert_true(same >= 120 && several >= 120); /* the generator makes what is to be tried */
+}
+
 static void outside(void **state)
 {
     struct places p = machine("core:4 pu:1", "0-1");
@@ -163,10 +287,10 @@ static void this_machine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_cpus),      cmocka_unit_test(logical_numbers),
-        cmocka_unit_test(unknown_cpus), cmocka_unit_test(interleaved_numbers),
-        cmocka_unit_test(outside),      cmocka_unit_test(across_machines),
-        cmocka_unit_test(this_machine),
+        cmocka_unit_test(no_cpus),         cmocka_unit_test(logical_numbers),
+        cmocka_unit_test(unknown_cpus),    cmocka_unit_test(interleaved_numbers),
+        cmocka_unit_test(any_machine),     cmocka_unit_test(outside),
+        cmocka_unit_test(across_machines), cmocka_unit_test(this_machine),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,6 +78,16 @@ int witness_start(struct witness *w, struct err *err)
     w->pid = pid;
     w->sock = pair[0];
     return 0;
+}
+
+void witness_end(struct witness *w)
+{
+    io_close(&w->sock);
+    if (w->pid > 0)
+        kill(w->pid, SIGKILL);
+    while (w->pid > 0 && waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    w->pid = 0;
 }
 
 bool witness_ask(struct witness *w, int sig)

@@ -29,6 +29,9 @@ struct witness {
  * text, *w as it was. */
 int witness_start(struct witness *w, struct err *err);
 
+/* It ends before this returns. Slurm counts a second when a process outlives its task. */
+void witness_end(struct witness *w);
+
 /* Ask about a signal that the caller has got.  False: there is none to be asked (any more). */
 bool witness_ask(struct witness *w, int sig);
 

@@ -98,6 +98,13 @@ static void ends_with_us(void **state)
     assert_int_equal(witness_start(&w, NULL), 0);
     assert_int_equal(close(w.sock), 0);
     assert_int_equal(waitpid(w.pid, NULL, 0), w.pid);
+    w = (struct witness)WITNESS_NONE;
+    witness_end(&w);
+    assert_int_equal(witness_start(&w, NULL), 0);
+    witness_end(&w);
+    assert_int_equal(w.pid, 0);
+    assert_int_equal(w.sock, -1);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no zombie */
 }
 
 int main(void)
