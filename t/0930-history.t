@@ -37,6 +37,12 @@ class P(html.parser.HTMLParser):
     def handle_startendtag(self, tag, attrs): pass
     def handle_endtag(self, tag): assert self.stack.pop() == tag, tag
 p = P(); p.feed(open(sys.argv[1]).read()); assert not p.stack, p.stack' "$TEST_TMP/history.html"
+    ok "history: its drawing is well-formed XML" python3 -c '
+import re, sys, xml.etree.ElementTree as tree
+svgs = re.findall(r"<svg.*?</svg>", open(sys.argv[1]).read(), re.S)
+assert svgs
+for svg in svgs: tree.fromstring(svg)' "$TEST_TMP/history.html"
+    nok "history: nor a script, a font or a style of others" grep -qiE '<script|<link|@import|url\(' "$TEST_TMP/history.html"
     is "history: it draws three checkpoints" "$(grep -c '<title>checkpoint ' "$TEST_TMP/history.html")" 3
     nok "history: it needs no other file" grep -qE '(src|href)=' "$TEST_TMP/history.html"
     nok "history: root does not read it" run_root scheckpoint history -d "$SCRATCH" "$job"
