@@ -94,6 +94,22 @@ static void criu(struct doctor *d, const struct utsname *u)
         doctor_add(d, "criu", PREFLIGHT_GOOD, "%s, version %s", d->conf.criu, version);
 }
 
+/* The kernel's own switch against all file capabilities. */
+static bool no_file_caps(void)
+{
+    int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+    size_t len;
+    char *text = fd < 0 ? NULL : io_slurp(fd, 65536, &len, NULL), *save = NULL;
+    bool found = false;
+
+    io_close(&fd);
+    for (char *word = text ? strtok_r(text, " \n", &save) : NULL; word && !found;
+         word = strtok_r(NULL, " \n", &save))
+        found = strcmp(word, "no_file_caps") == 0;
+    free(text);
+    return found;
+}
+
 static void helpers(struct doctor *d)
 {
     struct err err = {""};
@@ -103,8 +119,14 @@ static void helpers(struct doctor *d)
         doctor_add(d, "keeper", PREFLIGHT_FAIL, "%s: %s", d->conf.helper_dir, strerror(errno));
         return;
     }
-    judge(d, "keeper", hostcheck_keeper(dir, &err), &err,
-          "has cap_checkpoint_restore=i, and it counts");
+    if (no_file_caps())
+        doctor_add(
+            d, "keeper", PREFLIGHT_FAIL,
+            "the kernel was booted with no_file_caps: no file capability counts; take it out "
+            "of the boot loader's configuration");
+    else
+        judge(d, "keeper", hostcheck_keeper(dir, &err), &err,
+              "has cap_checkpoint_restore=i, and it counts");
     judge(d, "helpers", hostcheck_helpers(dir, &err), &err, dir);
 }
 
@@ -123,15 +145,24 @@ static void isolation(struct doctor *d)
                    err.text, c->allow_host ? ": jobs fall back to isolation=host" : "");
 }
 
-static void cgroup(struct doctor *d)
+static bool is_mounted(const char *path, unsigned long magic)
 {
     struct statfs fs;
 
-    if (statfs("/sys/fs/cgroup", &fs) < 0)
-        doctor_add(d, "cgroup", PREFLIGHT_WARN, "/sys/fs/cgroup: %s", strerror(errno));
+    return statfs(path, &fs) == 0 && fs.f_type == (__fsword_t)magic;
+}
+
+/* Version 1 has a mount for each controller; Slurm tracks processes by the freezer's. */
+static void cgroup(struct doctor *d)
+{
+    if (is_mounted("/sys/fs/cgroup", CGROUP2_SUPER_MAGIC))
+        doctor_add(d, "cgroup", PREFLIGHT_GOOD, "version 2");
+    else if (is_mounted("/sys/fs/cgroup/freezer", CGROUP_SUPER_MAGIC))
+        doctor_add(d, "cgroup", PREFLIGHT_GOOD, "version 1");
     else
-        doctor_add(d, "cgroup", PREFLIGHT_GOOD, "version %d",
-                   fs.f_type == (__fsword_t)CGROUP2_SUPER_MAGIC ? 2 : 1);
+        doctor_add(d, "cgroup", PREFLIGHT_WARN,
+                   "no control groups at /sys/fs/cgroup: proctrack/cgroup and memory limits need "
+                   "them");
 }
 
 static void munge(struct doctor *d)

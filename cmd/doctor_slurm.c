@@ -2,7 +2,9 @@
 #include "cmd/doctor.h"
 
 #include "cmd/capture.h"
+#include "common/io.h"
 
+#include <fcntl.h>
 #include <slurm/slurm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,12 +33,49 @@ static void release(struct doctor *d, const char *config)
         doctor_add(d, "slurm", PREFLIGHT_GOOD, "%s", v);
 }
 
+/* Slurm tells most of cgroup.conf but not this key (seen in the source of 24.11 to 26.11): it is read where this node's
+ * daemons read it, beside slurm.conf.  What Slurm takes for a yes counts as one. */
+static void children(struct doctor *d, const char *config)
+{
+    static const char key[] = "SignalChildrenProcesses";
+    char path[PATH_MAX - 16] = "", value[16] = "", *slash, *text, *save = NULL;
+    size_t len;
+    int fd;
+
+    capture_value(config, "SLURM_CONF", path, sizeof path);
+    slash = strrchr(path, '/');
+    if (!slash)
+        return;
+    snprintf(slash, sizeof path - (size_t)(slash - path), "/cgroup.conf");
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    text = fd < 0 ? NULL : io_slurp(fd, CONFIG_BYTES, &len, NULL);
+    io_close(&fd);
+    if (!text)
+        return; /* there need not be one */
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        line[strcspn(line, "#")] = '\0';
+        line += strspn(line, " \t");
+        if (strncasecmp(line, key, sizeof key - 1) == 0) {
+            line += sizeof key - 1;
+            line += strspn(line, " \t=");
+            snprintf(value, sizeof value, "%.*s", (int)strcspn(line, " \t\r"), line);
+        }
+    }
+    free(text);
+    if (strcasecmp(value, "yes") == 0 || strcasecmp(value, "true") == 0 ||
+        strcasecmp(value, "up") == 0 || strcmp(value, "1") == 0)
+        doctor_add(d, "signals", PREFLIGHT_WARN,
+                   "%s=%s in %s ends a job's processes before its last checkpoint: say no", key,
+                   value, path);
+    else
+        doctor_add(d, "signals", PREFLIGHT_GOOD, "%s=%s", key, *value ? value : "no");
+}
+
 static void tracking(struct doctor *d, const char *config)
 {
-    char v[128] = "?", children[16] = "no", ram[16] = "?", task[256] = "";
+    char v[128] = "?", ram[16] = "?", task[256] = "";
 
     capture_value(config, "ProctrackType", v, sizeof v);
-    capture_value(config, "SignalChildrenProcesses", children, sizeof children);
     capture_value(config, "ConstrainRAMSpace", ram, sizeof ram);
     capture_value(config, "TaskPlugin", task, sizeof task);
     if (strstr(v, "pgid"))
@@ -50,10 +89,7 @@ static void tracking(struct doctor *d, const char *config)
             "%s: no last checkpoint at a requeue, only earlier ones; proctrack/cgroup has it", v);
     else
         doctor_add(d, "proctrack", PREFLIGHT_GOOD, "%s", v);
-    if (strcasecmp(children, "yes") == 0)
-        doctor_add(d, "signals", PREFLIGHT_WARN,
-                   "SignalChildrenProcesses=yes in cgroup.conf ends a job's processes before its "
-                   "last checkpoint");
+    children(d, config);
     if (!strstr(task, "task/cgroup"))
         doctor_add(d, "memory", PREFLIGHT_WARN,
                    "TaskPlugin has no task/cgroup: no job has a limit that Linux enforces");
@@ -114,7 +150,7 @@ static void node_state(struct doctor *d)
     const char *const argv[] = {"scontrol", "--oneliner", "show", "node", d->node, NULL};
     char text[8192];
     struct err err = {""};
-    const char *state;
+    char *state;
 
     if (capture_run(argv, PATIENCE_S, text, sizeof text, &err) != 0 ||
         !(state = strstr(text, " State="))) {
@@ -124,12 +160,16 @@ static void node_state(struct doctor *d)
         return;
     }
     state += strlen(" State=");
-    doctor_add(d, "node",
-               strncmp(state, "DOWN", 4) == 0 || strncmp(state, "UNKNOWN", 7) == 0 ||
-                       strstr(state, "NOT_RESPONDING")
-                   ? PREFLIGHT_FAIL
-                   : PREFLIGHT_GOOD,
-               "%s is %.*s", d->node, (int)strcspn(state, " \n"), state);
+    text[strcspn(text, "\n")] = '\0';
+    state[strcspn(state, " ")] = '\0';
+    if (strncmp(state, "DOWN", 4) == 0 || strncmp(state, "UNKNOWN", 7) == 0 ||
+        strstr(state, "NOT_RESPONDING"))
+        doctor_add(d, "node", PREFLIGHT_FAIL, "%s is %s: start slurmd, see its log", d->node,
+                   state);
+    else if (strstr(state, "DRAIN"))
+        doctor_add(d, "node", PREFLIGHT_WARN, "%s is %s: it takes no jobs", d->node, state);
+    else
+        doctor_add(d, "node", PREFLIGHT_GOOD, "%s is %s", d->node, state);
 }
 
 void doctor_slurm(struct doctor *d)

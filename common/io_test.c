@@ -139,7 +139,7 @@ static void the_beginning_of_a_file(void **state)
     assert_int_equal(io_read_start("/no/such/file", text, sizeof text), -1);
     assert_int_equal(io_read_start("/dev/null", text, sizeof text), -1);
     assert_int_equal(io_read_start("/proc/self/status", text, sizeof text), 7);
-    assert_string_equal(text, "Name:\ti");
+    assert_memory_equal(text, "Name:\t", 6); /* and a letter of the name that we run by */
 }
 
 int main(void)

@@ -17,6 +17,7 @@
 
 /* From its answer to its end. */
 #define ANSWERED_MS 5000
+#define NOT_STARTED 127 /* the status of a child that became no helper */
 
 int64_t keeper_now_ms(void)
 {
@@ -60,7 +61,7 @@ static void child(const struct facts *f, const char *name, const int *fds, int n
         err_sys(&err, "%s", path);
     }
     dprintf(STDERR_FILENO, "checkpoint: keeper: %s\n", err.text);
-    _exit(127);
+    _exit(NOT_STARTED);
 }
 
 int keeper_run_start(struct keeper_run *run, const struct facts *f, const struct proto_request *r,
@@ -135,6 +136,11 @@ void keeper_run_finish(struct keeper_run *run, int status, struct proto_reply *r
         proto_reply_fail(reply, ETIMEDOUT, "%s hangs and cannot be killed", name);
     else if (WIFSIGNALED(status))
         proto_reply_fail(reply, EIO, "%s was killed by signal %d", name, WTERMSIG(status));
+    else if (WEXITSTATUS(status) == NOT_STARTED)
+        proto_reply_fail(reply, ENOENT,
+                         "%s cannot be started: was the package removed from this node? (the "
+                         "job's standard error has the reason)",
+                         name);
     else
         proto_reply_fail(reply, EIO, "%s ended with status %d and no result", name,
                          WEXITSTATUS(status));

@@ -10,7 +10,21 @@
 
 tb_up
 DOCTOR_NODE=${NODE}1
-doctor() { run_root scheckpoint doctor --node "$DOCTOR_NODE" "$@"; }
+# With `covered`, commands, it sees a machine over parts of which they have mounted something.
+covered=
+doctor() {
+    if [ -n "$covered" ]; then
+        set -- unshare --mount --propagation private sh -ec "$covered"'; exec "$@"' sh scheckpoint doctor "$@"
+    else
+        set -- scheckpoint doctor "$@"
+    fi
+    run_root "$@" --node "$DOCTOR_NODE"
+}
+# says FILE TEXT - the command that makes FILE have that TEXT
+says() {
+    echo "$2" >"$TEST_TMP/says.${1##*/}"
+    echo "mount --bind $TEST_TMP/says.${1##*/} $1"
+}
 # tells NAME STATUS VERDICT POINT REGEX [OPTION...]
 tells() {
     local name=$1 status=$2 verdict=$3 point=$4 what=$5 out rc
@@ -20,6 +34,7 @@ tells() {
     is "$name: exit status" "$rc" "$status"
     like "$name: told" "$out" "^$verdict +$point +.*$what"
 }
+idle() { run_root sinfo -h -n "${NODE}1" -o %t | grep -qx idle; }
 # with LINE...: a copy of checkpoint.conf with these in place of its own; prints its path
 with() {
     local line
@@ -82,7 +97,73 @@ umount "$TEST_TMP/ro"
 tells "no Dir" 0 warn conf 'has no Dir' --conf "$(with Keep=2 | tee "$TEST_TMP/x"; sed -i '/^Dir=/d' "$(cat "$TEST_TMP/x")")"
 tells "a key that is not known" 1 fail conf "unknown key 'Keeep'" --conf "$(with Keeep=2)"
 tells "the prolog has not run" 0 warn prolog 'restart slurmd' --conf "$(with "StateDir=$TEST_TMP/none")"
-tells "no such node" 1 fail node 'Slurm knows no node nosuchnode' --node nosuchnode
+DOCTOR_NODE=nosuchnode tells "no such node" 1 fail node 'Slurm knows no node nosuchnode'
+run_root scontrol update NodeName="${NODE}1" State=drain Reason=test
+tells "a node that is drained" 0 warn node 'DRAIN.*takes no jobs'
+run_root scontrol update NodeName="${NODE}1" State=undrain
+ok "it takes jobs again" wait_until 60 idle
+mount -t tmpfs -o size=1m tmpfs "$TEST_TMP/ro" && head -c 1020k /dev/zero >"$TEST_TMP/ro/full"
+tells "a directory that is full" 0 warn space 'free, [0-4] %' --conf "$(with "Dir=$TEST_TMP/ro/%u")"
+umount "$TEST_TMP/ro"
+criu=$(sed -n 's/^Criu=//p' "$TB/etc/checkpoint.conf")
+cp "${criu:-/usr/sbin/criu}" "$TB/inst/bin/criu" && setcap cap_sys_ptrace=ep "$TB/inst/bin/criu"
+tells "a criu with file capabilities" 1 fail criu 'remove them .setcap -r.' --conf "$(with "Criu=$TB/inst/bin/criu")"
+
+# The machine
+covered=$(says /proc/sys/kernel/cap_last_cap 39)
+tells "an old kernel" 1 fail kernel 'Linux 5\.9 or later'
+covered=$(says /proc/sys/fs/suid_dumpable 1)
+tells "fs.suid_dumpable" 1 fail kernel 'set it to 0 or 2'
+covered=$(says /proc/cmdline 'BOOT_IMAGE=/vmlinuz no_file_caps quiet')
+tells "file capabilities switched off" 1 fail keeper 'booted with no_file_caps'
+covered=$(says /proc/sys/kernel/pid_max 32768)
+tells "few process ids, with host isolation" 0 warn pid_max 'kernel\.pid_max=32768.*4194304'
+tells "few process ids, without it" 0 good pid_max 'kernel\.pid_max=32768' --conf "$(with AllowIsolation=private)"
+covered='mount -t tmpfs none /proc/sys/kernel; mkdir /proc/sys/kernel/yama; echo 1 >/proc/sys/kernel/yama/ptrace_scope'
+tells "yama" 1 fail ptrace 'sysctl kernel\.yama\.ptrace_scope=0'
+covered='mount -t tmpfs none /proc/sys/kernel; mkdir /proc/sys/kernel/yama; echo 3 >/proc/sys/kernel/yama/ptrace_scope'
+tells "yama for ever" 1 fail ptrace 'until the next boot'
+# A whole /proc elsewhere would make up for the part that is covered here.
+covered='findmnt -rn -t proc -o TARGET | grep -vxF /proc | xargs -r -n 1 umount -l; mount -t tmpfs none /proc/sys/fs'
+tells "no namespaces" 0 warn isolation 'jobs fall back to isolation=host'
+tells "no namespaces, and they must be" 1 fail isolation 'allows no new user, pid and mount namespace' \
+    --conf "$(with AllowIsolation=private)"
+covered='mount -t tmpfs none /sys/fs/cgroup'
+tells "no control groups" 0 warn cgroup 'no control groups at /sys/fs/cgroup'
+covered=
+
+# Slurm's configuration: what its daemons are told anew, and cgroup.conf, which they do not tell.
+like "it read cgroup.conf" "$out" '^good +signals +SignalChildrenProcesses=no'
+for yes in yes True 1; do
+    cp "$TB/etc/cgroup.conf" "$TEST_TMP/cgroup.conf"
+    echo "signalchildrenprocesses = $yes # new" >>"$TB/etc/cgroup.conf"
+    tells "SignalChildrenProcesses=$yes" 0 warn signals "=$yes in $TB/etc/cgroup.conf .*say no"
+    cp "$TEST_TMP/cgroup.conf" "$TB/etc/cgroup.conf"
+done
+cp "$TB/etc/slurm.conf" "$TEST_TMP/slurm.conf"
+# slurm LINE... - slurmctld with these in place of its own
+slurm() {
+    local line
+    cp "$TEST_TMP/slurm.conf" "$TB/etc/slurm.conf"
+    for line; do
+        sed -i "/^${line%%=*}=/Id" "$TB/etc/slurm.conf"
+        echo "$line" >>"$TB/etc/slurm.conf"
+    done
+    "$TESTBED" restart --dir "$TB" slurmctld >/dev/null 2>&1 && wait_until 60 idle
+}
+ok "a slurm.conf that does not suit" slurm JobRequeue=0 KillWait=10 PreemptType=preempt/partition_prio PreemptMode=REQUEUE \
+    ProctrackType=proctrack/linuxproc TaskPlugin=task/none
+tells "JobRequeue=0" 0 warn requeue 'only jobs submitted with --requeue'
+tells "a short KillWait" 0 warn killwait 'KillWait=10 s is all'
+tells "preemption without a warning" 0 warn preempt 'preempt_send_user_signal.*not warned'
+tells "linuxproc" 0 warn proctrack 'no last checkpoint at a requeue'
+tells "no task/cgroup" 0 warn memory 'no job has a limit'
+ok "another one" slurm ProctrackType=proctrack/pgid PreemptType=preempt/partition_prio PreemptMode=REQUEUE \
+    SlurmctldParameters=preempt_send_user_signal KillWait=120
+tells "pgid" 1 fail proctrack 'checkpoints are refused; use proctrack/cgroup'
+tells "preemption with a warning" 1 good preempt 'REQUEUE'
+tells "a KillWait that suits" 1 good killwait '120 s'
+ok "its own again" slurm
 
 cp "$TB/etc/plugstack.conf" "$TEST_TMP/plugstack"
 echo "# optional checkpoint.so" >"$TB/etc/plugstack.conf"
