@@ -118,7 +118,8 @@ covered=$(says /proc/cmdline 'BOOT_IMAGE=/vmlinuz no_file_caps quiet')
 tells "file capabilities switched off" 1 fail keeper 'booted with no_file_caps'
 covered=$(says /proc/sys/kernel/pid_max 32768)
 tells "few process ids, with host isolation" 0 warn pid_max 'kernel\.pid_max=32768.*4194304'
-tells "few process ids, without it" 0 good pid_max 'kernel\.pid_max=32768' --conf "$(with AllowIsolation=private)"
+# Whether namespaces can be made where a part of /proc is covered hangs on what else is mounted: no exit status.
+like "few process ids, without it" "$(doctor --conf "$(with AllowIsolation=private)" 2>&1)" '^good +pid_max +kernel\.pid_max=32768'
 covered='mount -t tmpfs none /proc/sys/kernel; mkdir /proc/sys/kernel/yama; echo 1 >/proc/sys/kernel/yama/ptrace_scope'
 tells "yama" 1 fail ptrace 'sysctl kernel\.yama\.ptrace_scope=0'
 covered='mount -t tmpfs none /proc/sys/kernel; mkdir /proc/sys/kernel/yama; echo 3 >/proc/sys/kernel/yama/ptrace_scope'
