@@ -44,7 +44,7 @@ elsewhere() {
     ok "elsewhere: once more" wait_until 60 tried "$job" 2
     like "elsewhere: the delay has doubled" "$(out "$job")" 'not before 60 s'
     like "elsewhere: that was the last node" "$(out "$job")" 'there is no other node, not before 60 s'
-    like "elsewhere: excluded are the user's and the first" "$(nodes "$(excluded "$job")")" "^$NODE[12] ${NODE}3\$"
+    like "elsewhere: excluded are the user's and the first" "$(nodes "$(excluded "$job")")" "^${NODE}[12] ${NODE}3\$"
     kill "$squatter"
     ok "elsewhere: restored" wait_until 60 again "$job" restored_times "$job" 1
     ok "elsewhere: goes on" goes_on "$job"
