@@ -7,7 +7,9 @@
 # The runs of a job: scheckpoint history; max-runtime over all of them; intervals by measured cost.
 . "$(dirname "$0")/lib.sh"
 
-tb_up --nodes 2
+MTBF=7200 # so short that the interval is shorter than the first one (5 minutes) by far
+echo "Mtbf=2:00:00" >"$TEST_TMP/conf"
+tb_up --nodes 2 --conf "$TEST_TMP/conf"
 
 # Two runs, the second from a checkpoint that is not the last moment of the first.
 history() {
@@ -84,8 +86,26 @@ automatic() {
     nok "auto: nonsense is refused" submit --checkpoint=overhead=90% -- "$HOME_DIR/auto.job"
     nok "auto: and no time at all" submit --checkpoint=max-runtime=0 -- "$HOME_DIR/auto.job"
 }
+# interval=auto: what the site's Mtbf and the measured cost make of it
+daly() {
+    local job note
+    job=$(submit --checkpoint=interval=auto -- "$(job_script daly.job "$PROGS/counter" "$HOME_DIR/daly.stop")")
+    ok "daly: starts" wait_step "$job" 3
+    ok "daly: a checkpoint" checkpoint "$job"
+    ok "daly: the interval follows from its cost" wait_until 60 noted "$job" 'interval [0-9]+ s, for a cost of [0-9]+ ms'
+    note=$(grep -oE 'interval [0-9]+ s, for a cost of [0-9]+ ms' "$(taskdir "$job")/events" | tail -n 1)
+    diag "$note, Mtbf $MTBF s"
+    ok "daly: by the equation" awk -v note="$note" -v mtbf="$MTBF" 'BEGIN {
+        split(note, w, " "); cost = w[8] / 1000; x = cost / (2 * mtbf)
+        t = sqrt(2 * cost * mtbf) * (1 + sqrt(x) / 3 + x / 9) - cost
+        if (t < 30) t = 30
+        # the cost that is told is rounded to ms, the interval to s
+        exit !(w[2] > t * 0.98 - 2 && w[2] < t * 1.02 + 2) }'
+    touch "$HOME_DIR/daly.stop"
+    ok "daly: ends" wait_state "$job" COMPLETED
+}
 noted() { grep -qE "\"note\".*$2" "$(taskdir "$1")/events"; }
 by_clock() { grep -q '"checkpoint".*"interval"' "$(taskdir "$1")/events"; }
 
-together history budget automatic
+together history budget automatic daly
 done_testing
