@@ -172,6 +172,26 @@ static void node_state(struct doctor *d)
         doctor_add(d, "node", PREFLIGHT_GOOD, "%s is %s", d->node, state);
 }
 
+/* Without PlugStackConfig Slurm takes the file beside slurm.conf; without a slurm.conf of its own a node keeps what slurmctld
+ * gave it in /run/slurm/conf. */
+static void find_plugstack(const char *config, char path[PATH_MAX])
+{
+    static const char run[] = "/run/slurm/conf/plugstack.conf";
+    char conf[PATH_MAX] = "";
+    const char *own = getenv("SLURM_CONF");
+
+    if (capture_value(config, "PlugStackConfig", path, PATH_MAX) && path[0] == '/')
+        return;
+    if (own && own[0] == '/')
+        snprintf(conf, sizeof conf, "%s", own);
+    else
+        capture_value(config, "SLURM_CONF", conf, sizeof conf);
+    conf[conf[0] == '/' ? strrchr(conf, '/') - conf : 0] = '\0';
+    if (snprintf(path, PATH_MAX, "%s/plugstack.conf", conf) >= PATH_MAX ||
+        (!own && access(path, F_OK) < 0 && access(run, F_OK) == 0))
+        snprintf(path, PATH_MAX, "%s", run);
+}
+
 void doctor_slurm(struct doctor *d)
 {
     static const char *const argv[] = {"scontrol", "show", "config", NULL};
@@ -192,7 +212,7 @@ void doctor_slurm(struct doctor *d)
     } else {
         release(d, config);
         node_state(d);
-        capture_value(config, "PlugStackConfig", plugstack, sizeof plugstack);
+        find_plugstack(config, plugstack);
         capture_value(config, "PluginDir", dirs, sizeof dirs);
         doctor_plugstack(d, plugstack, dirs);
         tracking(d, config);

@@ -161,7 +161,7 @@ static pid_t keeper_fork(int sock, int go[2])
 
 static int start(spank_t sp, int pair[2], int go[2], struct err *err)
 {
-    char program[PATH_MAX + 16], fds[32], multi[8];
+    char program[PATH_MAX + 16], fds[48], multi[8];
     bool private = launch.facts.isolation == ISOLATION_PRIVATE;
     char ok = 1;
 
@@ -178,7 +178,7 @@ static int start(spank_t sp, int pair[2], int go[2], struct err *err)
     if (private && nsroot_mount_proc(&launch.ns, err) < 0)
         return -1;
     snprintf(program, sizeof program, "%s/shepherd", launch.facts.helper_dir);
-    snprintf(fds, sizeof fds, "%d,%d", pair[0], launch.facts_fd);
+    snprintf(fds, sizeof fds, "%d,%d,%d", pair[0], launch.facts_fd, (int)launch.keeper);
     if (access(program, X_OK) < 0)
         return err_sys(err, "%s", program);
     if (spank_setenv(sp, LAUNCH_ENV_FDS, fds, 1) != ESPANK_SUCCESS) {

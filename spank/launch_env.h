@@ -8,7 +8,7 @@
 
 #define LAUNCH_ENV_PROGRAM                                                                         \
     "CHECKPOINT_PROGRAM"                /* argv[0] of the task, where it had to be replaced */
-#define LAUNCH_ENV_FDS "CHECKPOINT_FDS" /* "KEEPER,FACTS": descriptor numbers */
+#define LAUNCH_ENV_FDS "CHECKPOINT_FDS" /* "KEEPER,FACTS,PID": descriptors, and the keeper itself */
 #define LAUNCH_ENV_HOLD                                                                            \
     "CHECKPOINT_HOLD"                    /* why a restarted job cannot be restored here; with it: */
 #define LAUNCH_ENV_DIR "CHECKPOINT_BASE" /* expanded base directory of the job's checkpoints */

@@ -28,6 +28,8 @@
 #define FENCE_FIRST_S 30
 /* How often to look whether the steps of a script that was stopped have ended. */
 #define STOPPING_MS 200
+/* For a keeper to end, which waits for the last process of its namespace. */
+#define PART_MS 5000
 
 void shepherd_say(const char *fmt, ...)
 {
@@ -280,6 +282,22 @@ static void clean_up(struct shepherd *s)
     shepherd_event(s, "ended", "", how, NULL);
 }
 
+/* slurmstepd removes the control groups of a task that has ended, and does not try it twice: a keeper that is ending at
+ * that moment, its namespace with it, would keep them. */
+static void part(struct shepherd *s)
+{
+    struct pollfd gone = {.fd = -1, .events = POLLIN};
+
+    witness_end(&s->witness);
+    io_close(&s->keeper);
+    if (s->keeper_pid <= 0 || waitpid(s->keeper_pid, NULL, WNOHANG) != 0)
+        return;
+    gone.fd = (int)syscall(SYS_pidfd_open, s->keeper_pid, 0);
+    if (gone.fd >= 0 && poll(&gone, 1, PART_MS) > 0)
+        waitpid(s->keeper_pid, NULL, WNOHANG);
+    io_close(&gone.fd);
+}
+
 /* End as the job ended: Slurm sees the same exit code or signal. */
 static int leave(int status)
 {
@@ -330,7 +348,7 @@ static int set_up(struct shepherd *s, struct err *err)
     const char *fds = getenv(LAUNCH_ENV_FDS);
     int facts_fd = -1;
 
-    if (!fds || sscanf(fds, "%d,%d", &s->keeper, &facts_fd) != 2) {
+    if (!fds || sscanf(fds, "%d,%d,%d", &s->keeper, &facts_fd, &s->keeper_pid) < 2) {
         errno = EINVAL;
         return err_set(err, "started by something else than checkpoint.so");
     }
@@ -413,7 +431,7 @@ int main(int argc, char **argv)
         shepherd_say("signals for the whole job reach the script only: %s", err.text);
     rc = shepherd_start(&s);
     if (rc > 0)
-        witness_end(&s.witness);
+        part(&s);
     if (rc > 128)
         return leave(rc - 128);
     if (rc > 0)
@@ -423,6 +441,6 @@ int main(int argc, char **argv)
     if (!relay_drain(&s.relay, DRAIN_MS))
         shepherd_say("the end of the output is lost: slurmstepd does not take it");
     clean_up(&s);
-    witness_end(&s.witness);
+    part(&s);
     return leave(s.status);
 }

@@ -76,6 +76,7 @@ struct shepherd {
     char **argv; /* the task's own program and arguments */
     int argc;
     int keeper;             /* socket; -1: the keeper is gone, nothing can be saved any more */
+    int keeper_pid;         /* 0: not known */
     int signals;            /* signalfd */
     struct witness witness; /* of the batch script; a step's tasks are never signalled as a group */
     int timer;              /* timerfd of the interval */

@@ -176,6 +176,11 @@ sed 's/checkpoint\.so/nosuch\/checkpoint.so/' "$TEST_TMP/plugstack" >"$TB/etc/pl
 echo 'include plugstack.conf.d/*.conf' >"$TB/etc/plugstack.conf"
 tells "an included line names what is not there" 1 fail plugstack 'plugstack.conf.d/x.conf names .*which is not there'
 cp "$TEST_TMP/plugstack" "$TB/etc/plugstack.conf"
+sed -i '/^PlugStackConfig=/d' "$TB/etc/slurm.conf"
+run_root scontrol reconfigure
+slurm_names_none() { ! run_root scontrol show config | grep -q '^PlugStackConfig *= */'; }
+ok "no PlugStackConfig" wait_until 60 slurm_names_none
+tells "then the file beside slurm.conf counts" 0 good plugstack "in $TB/etc/plugstack.conf"
 is "all is well again" "$(doctor >/dev/null 2>&1; echo $?)" 0
 
 kill "$(cat "$TB/run/munged.pid")"

@@ -82,8 +82,14 @@ pids_in() {
 }
 pid_of() { pids_in "$1" | awk -v own="$2" '$2 == own { print $1 }'; } # JOB OWN-NUMBER
 
-# The requeue of a job waits for the end of its credential, two minutes.
-start_now() { until_ok $LONG state_is "$1" PENDING; scontrol update "job=$1" StartTime=now; }
+waits_or_runs_again() { state_is "$1" PENDING || runs_again "$1"; }
+# The requeue of a job waits for the end of its credential, two minutes: that is lifted, but not in the very second in
+# which slurmd revoked it.
+start_now() { # JOB
+    until_ok $LONG waits_or_runs_again "$1" || return 1
+    sleep 5
+    ! state_is "$1" PENDING || scontrol update "job=$1" StartTime=now
+}
 
 submit() { as_user sbatch --parsable --requeue --mem=150 "$@" 2>/tmp/submit.err; }
 # submitted NAME ARGUMENT...: sets `job`
