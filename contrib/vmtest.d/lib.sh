@@ -71,12 +71,19 @@ grown() { [ "$(lines_of "$1")" -gt "$2" ]; }
 said() { grep -qE -- "$2" "$(out_of "$1")"; } # JOB PATTERN
 goes_on() { until_ok $LONG grown "$(out_of "$1")" $(($(lines_of "$(out_of "$1")") + ${2:-2})); }
 
+# The control group of a job bears its number; since Slurm 26.05 its SLUID, unless CgroupJobIdPaths=yes. As a pattern.
+group_of() { # JOB
+    local sluid
+    sluid=$(scontrol --details show job "$1" | sed -n 's/.*\bSLUID=\([A-Za-z0-9]*\).*/\1/p')
+    echo "(job_$1${sluid:+|$sluid})"
+}
 # pids_in JOB: "PID OWN-NUMBER" of each process below its batch step on this machine; under isolation=private the job
 # numbers them itself, and the last number of NSpid is that.
 pids_in() {
-    local p
+    local p group
+    group=$(group_of "$1")
     for p in $(pgrep -u alice); do
-        ! grep -q "job_$1/step_batch/user" "/proc/$p/cgroup" 2>/dev/null ||
+        ! grep -qE "/$group/step_batch/user" "/proc/$p/cgroup" 2>/dev/null ||
             echo "$p $(sed -n 's/^NSpid:.*\t\([0-9]*\)$/\1/p' "/proc/$p/status")"
     done
 }
