@@ -289,6 +289,8 @@ static void part(struct shepherd *s)
     struct pollfd gone = {.fd = -1, .events = POLLIN};
 
     witness_end(&s->witness);
+    if (s->dumping) /* a checkpoint that nobody wants any more; slurmstepd ends it */
+        return;
     io_close(&s->keeper);
     if (s->keeper_pid <= 0 || waitpid(s->keeper_pid, NULL, WNOHANG) != 0)
         return;
