@@ -98,9 +98,10 @@ struct shepherd {
     bool files;             /* the checkpoint directory could be used */
     uint32_t next_id;
 
-    bool no_plugin;      /* started by scheckpoint run: there is no plugin, nor are there keys of steps */
-    bool step;           /* a task of an srun step, not the batch script */
-    bool script;         /* ... of a step in a batch script that has a shepherd too */
+    bool
+        no_plugin; /* started by scheckpoint run: there is no plugin, nor are there keys of steps */
+    bool step;     /* a task of an srun step, not the batch script */
+    bool script;   /* ... of a step in a batch script that has a shepherd too */
     struct relay relay;  /* its standard files */
     uint64_t input_told; /* relay.input when it was written down last */
     bool afresh;         /* nothing that was saved before may be used */
