@@ -33,7 +33,7 @@ static void release(struct doctor *d, const char *config)
         doctor_add(d, "slurm", PREFLIGHT_GOOD, "%s", v);
 }
 
-/* Slurm tells most of cgroup.conf but not this key (seen in the source of 24.11 to 26.11): it is read where this node's
+/* Slurm tells most of cgroup.conf but not this key (seen in the source of 24.11 to 26.05): it is read where this node's
  * daemons read it, beside slurm.conf.  What Slurm takes for a yes counts as one. */
 static void children(struct doctor *d, const char *config)
 {

@@ -292,6 +292,9 @@ static void part(struct shepherd *s)
     if (s->dumping) /* a checkpoint that nobody wants any more; slurmstepd ends it */
         return;
     io_close(&s->keeper);
+    /* It cannot end before this one is reaped, which is of its namespace. */
+    if (s->root > 0)
+        waitpid(s->root, NULL, WNOHANG);
     if (s->keeper_pid <= 0 || waitpid(s->keeper_pid, NULL, WNOHANG) != 0)
         return;
     gone.fd = (int)syscall(SYS_pidfd_open, s->keeper_pid, 0);

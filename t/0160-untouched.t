@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # A job that did not ask for checkpoints is as it would be without the plugin; a broken installation hurts no job
 # and no node.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Ten jobs at once, each checkpointed every three seconds, half of them requeued meanwhile.
 . "$(dirname "$0")/lib.sh"

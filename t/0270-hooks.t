@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Hooks: programs of the user's and the site's before and after a dump and after a restore. One that ends with anything but
 # 0 before a dump is against it.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Real applications of several processes: an aligner piped into a sorter, make with its job server.
 . "$(dirname "$0")/lib.sh"

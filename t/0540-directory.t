@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 #
 # Directories and names that a user prepares: another job's generations, links, strangers' directories, one that root
 # cannot enter.  Deny matrix rows 28, 29 and 34.

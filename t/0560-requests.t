@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# isolation: private
 # timeout: 200
 #
 # Requests and rings of others: a request forged by a member of the owner's group, and floods of SIGURG.
