@@ -8,7 +8,7 @@
  *   WHICH   an operation by name (see faults.c), "change" (all that change something) or "any"
  *   N       the Nth such operation from now on; "N+": it and all that follow
  *   ACTION  EIO, ENOSPC, EDQUOT, EPERM: the operation fails so; kill: it is done, then its caller gets SIGKILL;
- *           stall=MS: it takes so long; alter: what it read has another first byte; cut: before it the file
+ *           stall=MS: it takes so long; alter: each byte that it read is another; cut: before it the file
  *           is truncated to half
  *   NAME    only on files of this last name
  * "off" ends a plan.  Read, the attribute tells how many operations of that kind have come since it was set.
@@ -155,8 +155,9 @@ static int do_read(const char *path, char *buf, size_t size, off_t at, struct fu
     if (fstat((int)fi->fh, &st) == 0 && at < st.st_size)
         TRY(FAULTS_READ, path, (int)fi->fh);
     rc = (int)pread((int)fi->fh, buf, size, at);
-    if (rc > 0 && faults_alter())
-        buf[0] ^= 1;
+    /* All of it: a reader past the page cache reads whole blocks, and may have no use for what is around. */
+    for (int i = 0; i < rc && faults_alter(); i++)
+        buf[i] ^= 1;
     return done(rc);
 }
 
