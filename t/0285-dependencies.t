@@ -90,7 +90,7 @@ requeued() {
     dependents "$name" "$job"
     ok "$name: is requeued" run "$@" "$job"
     none_began "$name"
-    if held "$job" || wait_until 5 held "$job" >/dev/null; then
+    if [ "$name" = vacated ] && ok "$name: held" wait_until 60 held "$job"; then
         none_began "$name"
         ok "$name: released" release "$job"
     fi
