@@ -36,9 +36,16 @@ static int open_task(const struct cmd *c, const struct job *job, const char *tas
 {
     char path[PATH_MAX];
     struct base_job found;
+    struct err why = {{0}};
 
-    if (base_path(c, path, err) < 0 || base_find(path, job->id, job_cluster(), &found, err) < 0)
+    if (base_path(c, path, err) < 0)
         return -1;
+    if (base_find(path, job->id, job_cluster(), &found, &why) < 0)
+        return err_set(err,
+                       errno == ESRCH ? "%s. It was not submitted with --checkpoint, or its node "
+                                        "did not load the plugin: scheckpoint doctor tells there"
+                                      : "%s",
+                       why.text);
     if (found.changed.tv_sec < job->submitted - CLOCK_SKEW_S) {
         errno = ESRCH;
         return err_set(err, "what is in %s for job %u is of an earlier job of that id", path,

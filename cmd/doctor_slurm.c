@@ -2,6 +2,7 @@
 #include "cmd/doctor.h"
 
 #include "cmd/capture.h"
+#include "cmd/doctor_release.h"
 #include "common/io.h"
 
 #include <fcntl.h>
@@ -19,18 +20,15 @@
 #define BUILT_MAJOR SLURM_VERSION_MAJOR(SLURM_VERSION_NUMBER)
 #define BUILT_MINOR SLURM_VERSION_MINOR(SLURM_VERSION_NUMBER)
 
-static void release(struct doctor *d, const char *config)
+static void release(struct doctor *d, const char *config, const char *slurmd)
 {
-    char v[64] = "?";
-    unsigned major = 0, minor = 0;
+    const struct doctor_release built = {BUILT_MAJOR, BUILT_MINOR};
+    char v[64] = "?", text[400];
+    enum preflight_verdict verdict;
 
     capture_value(config, "SLURM_VERSION", v, sizeof v);
-    if (sscanf(v, "%4u.%4u", &major, &minor) == 2 && (major != BUILT_MAJOR || minor != BUILT_MINOR))
-        doctor_add(d, "slurm", PREFLIGHT_FAIL,
-                   "slurmctld is %s, this was built for %u.%02u: a plugin fits one release", v,
-                   (unsigned)BUILT_MAJOR, (unsigned)BUILT_MINOR);
-    else
-        doctor_add(d, "slurm", PREFLIGHT_GOOD, "%s", v);
+    verdict = doctor_release_judge(v, slurmd, built, text, sizeof text);
+    doctor_add(d, "slurm", verdict, "%s", text);
 }
 
 /* Slurm tells most of cgroup.conf but not this key (seen in the source of 24.11 to 26.05): it is read where this node's
@@ -145,15 +143,21 @@ static void name_node(struct doctor *d)
     snprintf(d->node, sizeof d->node, "%s", host);
 }
 
-static void node_state(struct doctor *d)
+/* Slurm's release, as slurmd here has it, and the node's state. */
+static void node_state(struct doctor *d, const char *config)
 {
     const char *const argv[] = {"scontrol", "--oneliner", "show", "node", d->node, NULL};
-    char text[8192];
+    char text[8192], version[64] = "", *at, *state;
     struct err err = {""};
-    char *state;
+    bool known = capture_run(argv, PATIENCE_S, text, sizeof text, &err) == 0;
 
-    if (capture_run(argv, PATIENCE_S, text, sizeof text, &err) != 0 ||
-        !(state = strstr(text, " State="))) {
+    at = known ? strstr(text, " Version=") : NULL;
+    if (at)
+        snprintf(version, sizeof version, "%.*s", (int)strcspn(at + strlen(" Version="), " \n"),
+                 at + strlen(" Version="));
+    release(d, config, version);
+    state = known ? strstr(text, " State=") : NULL;
+    if (!state) {
         doctor_add(d, "node", PREFLIGHT_FAIL,
                    "Slurm knows no node %s (--node NAME, if slurmd has another name here)",
                    d->node);
@@ -210,8 +214,7 @@ void doctor_slurm(struct doctor *d)
         doctor_add(d, "slurm", PREFLIGHT_FAIL, "scontrol show config: %s",
                    rc < 0 ? err.text : config);
     } else {
-        release(d, config);
-        node_state(d);
+        node_state(d, config);
         find_plugstack(config, plugstack);
         capture_value(config, "PluginDir", dirs, sizeof dirs);
         doctor_plugstack(d, plugstack, dirs);

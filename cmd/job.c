@@ -126,6 +126,20 @@ int job_load(const struct job_name *name, struct job *job, struct err *err)
     return rc;
 }
 
+uint32_t job_of_sluid(uint64_t sluid)
+{
+    job_info_msg_t *msg = NULL;
+    uint32_t id = 0;
+
+    start();
+    if (slurmapi_load_sluid(&msg, sluid, SHOW_ALL) != SLURM_SUCCESS)
+        return 0;
+    if (msg->record_count == 1)
+        id = msg->job_array[0].job_id;
+    slurm_free_job_info_msg(msg);
+    return id;
+}
+
 int job_load_all(const struct job_name *name, struct job **jobs, unsigned *waiting, struct err *err)
 {
     job_info_msg_t *msg = NULL;

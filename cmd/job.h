@@ -58,8 +58,21 @@ int job_load_all(const struct job_name *name, struct job **jobs, unsigned *waiti
                  struct err *err);
 
 /* The batch job that this process runs in, by its control group (the environment's SLURM_JOB_ID may be that of
- * another job: of the one whose checkpoint was restored), else by the environment; 0: none. */
+ * another job: of the one whose checkpoint was restored), else by the environment; 0: none.  Where the group bears a
+ * SLUID (Slurm 26.05) slurmctld is asked; 0 also when it does not tell. */
 uint32_t job_self(void);
+uint32_t job_self_at(const char *path); /* of the process whose /proc/PID/cgroup that is */
+
+/* Whose control group that is, from a line of /proc/PID/cgroup of either version: ".../job_12/step_..." gives an id;
+ * ".../sEKNKTV3WPV500/step_..." a SLUID and the id 0 (Slurm 26.05 without CgroupJobIdPaths=yes). */
+bool job_in_cgroup(const char *line, uint32_t *id, uint64_t *sluid);
+
+/* "s" and 13 digits of Crockford's base 32, as Slurm writes the number of one run of a job; a requeue gives it a new
+ * one. */
+bool job_parse_sluid(const char *text, uint64_t *sluid);
+
+/* Asks slurmctld; 0: it does not know, or does not answer. */
+uint32_t job_of_sluid(uint64_t sluid);
 
 /* What the job's shepherd has put into its comment: "TIME: TEXT", "" when there is nothing.  Its owner
  * may have written it. */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <slurm/slurm.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,34 +18,6 @@ static bool parse_number(const char *text, char **end, uint32_t *value)
         return false;
     *value = (uint32_t)v;
     return true;
-}
-
-/* ".../job_12/step_batch/..." in a line of /proc/self/cgroup, of either version */
-static uint32_t in_cgroup(const char *line)
-{
-    const char *p = strstr(line, "/job_");
-    uint32_t id = 0;
-    char *end;
-
-    if (p && parse_number(p + 5, &end, &id) && *end == '/')
-        return id;
-    return 0;
-}
-
-uint32_t job_self(void)
-{
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    const char *env = getenv("SLURM_JOB_ID");
-    char line[4096], *end;
-    uint32_t id = 0;
-
-    while (f && !id && fgets(line, sizeof line, f))
-        id = in_cgroup(line);
-    if (f)
-        fclose(f);
-    if (!id && (!env || !parse_number(env, &end, &id) || *end))
-        id = 0;
-    return id;
 }
 
 bool job_parse_name(const char *text, struct job_name *name)

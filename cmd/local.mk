@@ -1,8 +1,8 @@
 bin_PROGRAMS += scheckpoint
 scheckpoint_SOURCES = \
-	cmd/scheckpoint.c cmd/able.c cmd/cmd.h cmd/options.c cmd/options.h cmd/verb.h cmd/base.c cmd/base.h cmd/become.c cmd/become.h cmd/foreign.c cmd/foreign.h cmd/ask.c cmd/ask.h cmd/ask_operator.c cmd/ask_owner.c cmd/ask_steps.c spank/steps_task.c spank/steps.h cmd/check.c cmd/history.c cmd/history.h cmd/history_html.c cmd/create.c cmd/capture.c cmd/capture.h cmd/diff.c cmd/disable.c cmd/doctor.c cmd/doctor.h cmd/doctor_node.c cmd/doctor_plugstack.c cmd/doctor_slurm.c cmd/doctor_try.c spank/nsroot.c spank/nsroot.h \
+	cmd/scheckpoint.c cmd/able.c cmd/cmd.h cmd/options.c cmd/options.h cmd/verb.h cmd/base.c cmd/base.h cmd/become.c cmd/become.h cmd/foreign.c cmd/foreign.h cmd/ask.c cmd/ask.h cmd/ask_operator.c cmd/ask_owner.c cmd/ask_steps.c spank/steps_task.c spank/steps.h cmd/check.c cmd/history.c cmd/history.h cmd/history_html.c cmd/create.c cmd/capture.c cmd/capture.h cmd/diff.c cmd/disable.c cmd/doctor.c cmd/doctor.h cmd/doctor_node.c cmd/doctor_plugstack.c cmd/doctor_release.c cmd/doctor_release.h cmd/doctor_slurm.c cmd/doctor_try.c spank/nsroot.c spank/nsroot.h \
 	cmd/own.c cmd/own.h cmd/run.c spank/jobclock.c spank/jobclock.h spank/policy.h spank/policy_user.c \
-	cmd/errors.c cmd/generation.c cmd/generation.h cmd/job.c cmd/job.h cmd/job_name.c cmd/list.c \
+	cmd/errors.c cmd/generation.c cmd/generation.h cmd/job.c cmd/job.h cmd/job_name.c cmd/job_self.c cmd/list.c \
 	cmd/look.c cmd/look.h cmd/look_files.c cmd/look_impl.h cmd/look_memory.c cmd/metrics.c \
 	spank/metrics.c spank/metrics.h spank/tally.h spank/tally_root.c \
 	cmd/progress.c cmd/progress.h cmd/prune.c cmd/prune_plan.c cmd/prune_plan.h cmd/prune_say.c cmd/prune_say.h \
@@ -48,6 +48,14 @@ cmd_target_test_LDADD = libimage.la libcommon.la $(SLURM_LIBS) $(CMOCKA_LIBS)
 cmd_verify_pages_test_SOURCES = cmd/verify_pages_test.c cmd/verify_pages.c
 cmd_verify_pages_test_CFLAGS = $(AM_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CMOCKA_CFLAGS)
 cmd_verify_pages_test_LDADD = libread.la libimage.la libcommon.la $(ZSTD_LIBS) $(LZ4_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += cmd/doctor_release_test cmd/job_self_test
+cmd_doctor_release_test_SOURCES = cmd/doctor_release_test.c cmd/doctor_release.c
+cmd_doctor_release_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+cmd_doctor_release_test_LDADD = $(CMOCKA_LIBS)
+cmd_job_self_test_SOURCES = cmd/job_self_test.c cmd/job_self.c cmd/job_name.c
+cmd_job_self_test_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
+cmd_job_self_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+cmd_job_self_test_LDADD = $(CMOCKA_LIBS)
 check_PROGRAMS += cmd/capture_test
 cmd_capture_test_SOURCES = cmd/capture_test.c cmd/capture.c cmd/progress.c
 cmd_capture_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

@@ -29,6 +29,19 @@ static inline int slurmapi_load_job(job_info_msg_t **resp, uint32_t job_id, uint
     return slurm_load_job(resp, SLURMAPI_JOB(job_id), show_flags);
 }
 
+/* The job that one of its runs is known by; before 26.05 no control group is named so, and no job is found. */
+static inline int slurmapi_load_sluid(job_info_msg_t **resp, uint64_t sluid, uint16_t show_flags)
+{
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(26, 5, 0)
+    return slurm_load_job(resp, (slurm_step_id_t){.sluid = sluid}, show_flags);
+#else
+    (void)resp;
+    (void)sluid;
+    (void)show_flags;
+    return SLURM_ERROR;
+#endif
+}
+
 /* slurm_requeue(): 0, or an error with slurmapi_errno(); flags: JOB_REQUEUE_HOLD and its like */
 static inline int slurmapi_requeue(uint32_t job_id, uint32_t flags)
 {
