@@ -62,8 +62,11 @@ ok "removal" in_root dpkg -r slurm-spank-checkpoint
 nok "removes the plugin" test -e "$(find "$root/usr/lib" -path '*slurm-wlm/checkpoint.so' -print -quit)"
 nok "and the helpers" test -e "$root/usr/libexec/slurm-spank-checkpoint"
 ok "but keeps the admin's configuration" test -e "$root/etc/slurm/plugstack.conf.d/checkpoint.conf"
+mkdir -p "$root/run/slurm-spank-checkpoint"
+echo job >"$root/run/slurm-spank-checkpoint/1.node"
 ok "purge" in_root dpkg -P slurm-spank-checkpoint
 nok "removes that too" test -e "$root/etc/slurm/plugstack.conf.d/checkpoint.conf"
+nok "and what was noted about jobs" test -e "$root/run/slurm-spank-checkpoint"
 
 ok "package rpm builds" "$TEST_TOP/contrib/package" rpm --output "$out"
 rpm=$(find "$out" -name '*.rpm' ! -name '*.src.rpm')
