@@ -40,7 +40,7 @@ void look_memory_destroy(struct look_memory *m)
         return;
     /* A thread that hangs in a dead file server keeps what it uses; this process ends anyway. */
     if (unpack_destroy(m->unpack)) {
-        free(m->job.data);
+        unpack_forget(&m->job);
         free(m);
     }
 }
@@ -54,7 +54,7 @@ static int fetch(struct look_memory *m, const struct bulk *image, const struct f
         return 0;
     if (!m->unpack)
         return -1;
-    free(m->job.data);
+    unpack_release(m->unpack, &m->job);
     memset(&m->job, 0, sizeof m->job);
     m->job.image = image;
     m->job.frame = f;

@@ -57,8 +57,7 @@ static bool refill(struct window *w)
 
         if (j->frame && j->done) {
             w->done += j->frame->stored;
-            free(j->data);
-            j->data = NULL;
+            unpack_release(w->unpack, j);
             j->frame = NULL;
         }
         if (!j->frame && w->next < w->c->ix.nframes) {
@@ -103,7 +102,7 @@ int verify_pages(const struct checkpoint *c, verify_pages_tick *tick, void *arg,
     if (!unpack_destroy(w.unpack))
         return -1; /* NOLINT(clang-analyzer-unix.Malloc) */
     for (size_t i = 0; w.jobs && i < w.njobs; i++)
-        free(w.jobs[i].data);
+        unpack_forget(&w.jobs[i]);
     free(w.jobs);
     free(w.owner);
     return rc;

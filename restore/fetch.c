@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,14 +40,35 @@ int fetch_open_direct(int fd)
     return open(name, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOCTTY);
 }
 
+static size_t room_size(size_t len)
+{
+    return (size_t)round_up(len) + FETCH_ALIGN;
+}
+
 uint8_t *fetch_room(size_t len)
 {
-    const size_t size = (round_up(len) + FETCH_ALIGN + HUGE - 1) & ~(HUGE - 1);
-    uint8_t *room = aligned_alloc(HUGE, size);
+    const size_t size = room_size(len), all = size + HUGE;
+    uint8_t *map = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            *room;
 
-    if (room)
-        (void)madvise(room, size, MADV_HUGEPAGE);
+    if (map == MAP_FAILED)
+        return NULL;
+    room = map + (HUGE - (uintptr_t)map % HUGE) % HUGE;
+    if (room > map)
+        munmap(map, (size_t)(room - map));
+    if (map + all > room + size)
+        munmap(room + size, (size_t)(map + all - (room + size)));
+    (void)madvise(room, size, MADV_HUGEPAGE); /* what is not a whole one stays small */
+    (void)madvise(
+        room, size,
+        MADV_DONTFORK); /* before 5.19 a fork meanwhile would part the disk's page from ours */
     return room;
+}
+
+void fetch_room_free(uint8_t *room, size_t len)
+{
+    if (room)
+        munmap(room, room_size(len));
 }
 
 /* Most of it?  mincore answers the file's owner only, and does not touch what it is asked about: a file that shrinks

@@ -20,8 +20,11 @@
 int fetch_open_direct(int fd);
 
 /* Room for len bytes wherever they lie in the file, in huge pages where the kernel has them: of scattered small ones a
- * disk gets as many requests (measured: half as fast).  Keep it for the next; free() it.  NULL: no memory. */
+ * disk gets as many requests (measured: half as fast).  A mapping of its own: keep it for the next, for a mapping is dear
+ * (faults, zeros).  NULL: no memory. */
 uint8_t *fetch_room(size_t len);
+/* Unmaps it; len as it was made with.  NULL is fine. */
+void fetch_room_free(uint8_t *room, size_t len);
 
 /* Read len bytes at `at` into room, of fetch_room(len or more).  Where in it they begin; NULL with errno (EIO: the file
  * ends before).  direct: of fetch_open_direct(fd), or -1. */

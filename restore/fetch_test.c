@@ -75,7 +75,7 @@ static void same(const struct env *e, int direct, size_t len, uint64_t at)
     got = fetch_read(e->fd, direct, room, len, at);
     assert_non_null(got);
     assert_memory_equal(got, e->data + at, len);
-    free(room);
+    fetch_room_free(room, len);
 }
 
 static void test_bad(void **state)
@@ -104,7 +104,8 @@ static void test_bad(void **state)
         assert_null(fetch_read(e->fd, e->direct, room, 100, 2ull * SIZE));
         assert_int_equal(errno, EIO);
     }
-    free(room);
+    fetch_room_free(room, 100);
+    fetch_room_free(NULL, 100);
 }
 
 static void test_places(void **state)

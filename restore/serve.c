@@ -11,13 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define REQUEST_MAX 4096u
-#define AHEAD_MAX 16u /* frames of one image that are decompressed ahead */
+#define AHEAD_MAX                                                                                  \
+    16u /* frames of one image that are decompressed ahead, or are still in the pipe */
 #define PIPE_SIZE (1 << 20)
+#define SPLICE_MIN (256u << 10) /* of a smaller frame too many would be in the pipe */
+#define SPLICE_STREAMS                                                                             \
+    8u /* side by side; of more the frames that are kept would take too much memory */
 #define EVENTS 64
 
 /* An image on its way into a pipe. */
@@ -28,8 +34,12 @@ struct stream {
     const struct bulk *bulk;            /* NULL: from memory */
     uint32_t next;                      /* next frame to decompress */
     struct unpack_job *jobs[AHEAD_MAX]; /* ring: [head, head + n), in the order of the image */
+    uint64_t ends[AHEAD_MAX];           /* of those that are put: `put` after their last byte */
     unsigned head, n;
-    bool armed; /* epoll waits for room in the pipe */
+    unsigned held; /* the first ones of the ring: wholly put, but the pipe has their pages */
+    uint64_t put;  /* bytes in all */
+    bool splices;  /* data goes into the pipe as the pages that it is in */
+    bool armed;    /* epoll waits for room in the pipe */
     struct stream *prev, *after;
 };
 
@@ -39,6 +49,7 @@ struct serve {
     const struct index *index;
     struct unpack *unpack;
     struct stream *streams;
+    unsigned nstreams;
     unsigned ahead; /* frames beyond one per stream, of all streams */
     unsigned ahead_max;
     uint8_t request[4 + REQUEST_MAX];
@@ -110,10 +121,12 @@ static void stream_free(struct serve *s, struct stream *st)
         s->streams = st->after;
     if (st->after)
         st->after->prev = st->prev;
+    s->nstreams--;
     free(st);
 }
 
-static void job_drop(struct serve *s, struct stream *st)
+/* The first of the ring.  pages_out: the pipe may still have pages of it. */
+static void job_drop(struct serve *s, struct stream *st, bool pages_out)
 {
     struct unpack_job *job = st->jobs[st->head];
 
@@ -121,15 +134,55 @@ static void job_drop(struct serve *s, struct stream *st)
     st->n--;
     if (st->n > 0)
         s->ahead--;
-    free(job->data);
+    if (st->held > 0)
+        st->held--;
+    if (pages_out)
+        unpack_forget(job);
+    else
+        unpack_release(s->unpack, job);
     free(job);
+}
+
+static struct unpack_job *current(const struct stream *st)
+{
+    return st->jobs[(st->head + st->held) % AHEAD_MAX];
+}
+
+/* What the reader has taken out of the pipe is free again.  The pipe's lock, under which the reader copies, is not asked
+ * for before that is likely. */
+static void drop_read(struct serve *s, struct stream *st)
+{
+    while (st->held > 0 && st->put - st->ends[st->head] >= PIPE_SIZE) {
+        int unread;
+
+        if (ioctl(st->fd, FIONREAD, &unread) < 0 || unread < 0 ||
+            st->put - (uint64_t)unread < st->ends[st->head])
+            break;
+        job_drop(s, st, false);
+    }
+    if (st->held == AHEAD_MAX)
+        job_drop(s, st, true);
+}
+
+/* The piece is in the pipe. */
+static void piece_end(struct serve *s, struct stream *st)
+{
+    if (st->splices) {
+        st->ends[(st->head + st->held) % AHEAD_MAX] = st->put;
+        st->held++;
+        drop_read(s, st);
+    } else {
+        job_drop(s, st, false);
+    }
+    st->data = NULL;
+    st->len = st->off = 0;
 }
 
 /* Frames are asked for as long as there is room; the first one of a stream always. */
 static int stream_ask(struct serve *s, struct stream *st, struct err *err)
 {
     while (st->fd >= 0 && st->next != INDEX_NONE && st->n < AHEAD_MAX &&
-           (st->n == 0 || s->ahead < s->ahead_max)) {
+           (st->n == st->held || s->ahead < s->ahead_max)) {
         struct unpack_job *job = calloc(1, sizeof *job);
 
         if (!job)
@@ -152,21 +205,20 @@ static int stream_piece(struct serve *s, struct stream *st, struct err *err)
         return 1;
     if (!st->bulk)
         return -1;
-    if (st->data) {
-        job_drop(s, st);
-        st->data = NULL;
-        st->len = st->off = 0;
-    }
+    if (st->data)
+        piece_end(s, st);
     /* After the drop: a stream that has no frame left is sure of the next one. */
     if (stream_ask(s, st, err) < 0)
         return -2;
-    if (st->n == 0)
+    if (st->n == st->held)
         return -1;
-    if (!st->jobs[st->head]->done)
+    if (!current(st)->done)
         return 0;
-    st->data = st->jobs[st->head]->data;
-    st->len = st->jobs[st->head]->frame->raw;
+    st->data = current(st)->data;
+    st->len = current(st)->frame->raw;
     st->off = 0;
+    /* What has begun to be held goes on so, in order. */
+    st->splices = st->held > 0 || (st->len >= SPLICE_MIN && s->nstreams <= SPLICE_STREAMS);
     return st->data ? 1 : 0; /* a failed one is reported by unpack_collect */
 }
 
@@ -181,12 +233,31 @@ static int stream_arm(struct serve *s, struct stream *st, bool armed, struct err
 /* Jobs that are done are let go; the stream goes with the last. */
 static void stream_wind_up(struct serve *s, struct stream *st)
 {
+    const bool cut = st->splices && st->data;
+
     io_close(&st->fd); /* leaves epoll by itself: no other descriptor of ours refers to the pipe */
     st->data = NULL;
     while (st->n > 0 && st->jobs[st->head]->done)
-        job_drop(s, st);
+        job_drop(s, st, cut || st->held > 0);
     if (st->n == 0)
         stream_free(s, st);
+}
+
+/* Pages are put into the pipe as they are: to copy them there is to wait for the lock under which the reader copies them out,
+ * and takes page faults (measured: half of the time of a restore).  They are not written to before they have been read. */
+static ssize_t put(struct stream *st)
+{
+    struct iovec piece = {(void *)(uintptr_t)(st->data + st->off), st->len - st->off};
+    ssize_t n = -1;
+
+    errno = EINVAL;
+    if (st->splices)
+        n = vmsplice(st->fd, &piece, 1, SPLICE_F_NONBLOCK);
+    if (n < 0 && errno != EAGAIN && errno != EINTR && errno != EPIPE)
+        n = write(st->fd, piece.iov_base, piece.iov_len);
+    if (n > 0)
+        st->put += (uint64_t)n;
+    return n;
 }
 
 /* Write what the pipe takes.  The stream may be gone afterwards. */
@@ -204,7 +275,7 @@ static int stream_write(struct serve *s, struct stream *st, struct err *err)
             return stream_arm(s, st, false, err);
         if (piece < 0)
             break;
-        n = write(st->fd, st->data + st->off, st->len - st->off);
+        n = put(st);
         if (n >= 0) {
             st->off += (size_t)n;
             s->bytes += (uint64_t)n;
@@ -244,6 +315,7 @@ static int stream_start(struct serve *s, int fd, const char *name, struct err *e
     if (s->streams)
         s->streams->prev = st;
     s->streams = st;
+    s->nstreams++;
     if (st->bulk || st->len > 65536)
         (void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE); /* a user's share of pipe memory may be used up */
     if (watch(s, EPOLL_CTL_ADD, fd, 0, st, err) < 0)
@@ -422,7 +494,7 @@ bool serve_destroy(struct serve *s)
 
         io_close(&st->fd);
         while (st->n > 0)
-            job_drop(s, st);
+            job_drop(s, st, true);
         stream_free(s, st);
     }
     io_close(&s->sock);

@@ -39,9 +39,9 @@ struct env {
 static struct image small;
 static uint8_t small_data[200000];
 
-static int put_line(char *text, int image, size_t stored, const uint8_t md[32])
+static int put_line(char *text, int image, size_t raw, size_t stored, const uint8_t md[32])
 {
-    int n = snprintf(text, 64, "pages-%d.img %u %zu ", image, FRAME, stored);
+    int n = snprintf(text, 64, "pages-%d.img %zu %zu ", image, raw, stored);
 
     for (int i = 0; i < 32; i++)
         n += snprintf(text + n, 3, "%02x", md[i]);
@@ -49,13 +49,27 @@ static int put_line(char *text, int image, size_t stored, const uint8_t md[32])
     return n;
 }
 
-/* Three images of nine frames each, turn about, compressed or not. */
-static void make_pages(struct env *e, enum facts_compress compress)
+/* Bytes of the frame at `at`.  Mixed: large ones, which go into the pipe as pages, and small ones, of which more than are
+ * kept for that fit a pipe. */
+static size_t frame_size(bool mixed, size_t at)
+{
+    static const size_t sizes[] = {FRAME, 300000, 4096, 700001, 1};
+    const size_t left = FRAME * FRAMES - at;
+    size_t n = FRAME;
+
+    if (mixed)
+        n = at > 3 * FRAME && at < 4 * FRAME ? 8192
+                                             : sizes[at / 1000 % (sizeof sizes / sizeof sizes[0])];
+    return n < left ? n : left;
+}
+
+/* Three images of nine frames each, or as many bytes in mixed ones, turn about, compressed or not. */
+static void make_pages(struct env *e, enum facts_compress compress, bool mixed)
 {
     const size_t room = ZSTD_compressBound(FRAME) + LZ4F_compressFrameBound(FRAME, NULL);
     uint8_t *out = malloc(room);
-    char *text = calloc(1, 1 << 16);
-    size_t used = 0;
+    char *text = calloc(1, 1 << 20);
+    size_t used = 0, size;
 
     assert_true(out && text);
     e->pages = memfd_create("pages", MFD_CLOEXEC);
@@ -66,29 +80,32 @@ static void make_pages(struct env *e, enum facts_compress compress)
         for (size_t j = 0; j < FRAME * FRAMES; j++)
             e->raw[i][j] = (uint8_t)(j / 3 * 7 + (size_t)i + (j >> 13) * 31);
     }
-    for (int f = 0; f < FRAMES; f++)
+    for (size_t at = 0; at < FRAME * FRAMES; at += size) {
+        size = frame_size(mixed, at);
         for (int i = 0; i < IMAGES; i++) {
-            const uint8_t *raw = e->raw[i] + (size_t)f * FRAME, *stored = raw;
-            size_t n = FRAME;
+            const uint8_t *raw = e->raw[i] + at, *stored = raw;
+            size_t n = size;
             uint8_t md[32];
 
             if (compress == COMPRESS_ZSTD)
-                n = ZSTD_compress(out, room, raw, FRAME, 1);
+                n = ZSTD_compress(out, room, raw, size, 1);
             else if (compress == COMPRESS_LZ4)
-                n = LZ4F_compressFrame(out, room, raw, FRAME, NULL);
+                n = LZ4F_compressFrame(out, room, raw, size, NULL);
             assert_false(ZSTD_isError(n) || LZ4F_isError(n));
             if (compress != COMPRESS_NONE)
                 stored = out;
             assert_int_equal(write(e->pages, stored, n), n);
             assert_int_equal(EVP_Digest(stored, n, md, NULL, EVP_sha256(), NULL), 1);
-            used += (size_t)put_line(text + used, i + 1, n, md);
+            used += (size_t)put_line(text + used, i + 1, size, n, md);
+            assert_true(used < (1 << 20) - 200);
         }
+    }
     assert_int_equal(index_load(text, used, compress != COMPRESS_NONE, &e->ix, NULL), 0);
     free(out);
     free(text);
 }
 
-static void open_env(struct env *e, enum facts_compress compress, unsigned threads)
+static void open_mixed(struct env *e, enum facts_compress compress, unsigned threads, bool mixed)
 {
     struct serve_opts o = {.bundle = &e->b,
                            .index = &e->ix,
@@ -104,13 +121,18 @@ static void open_env(struct env *e, enum facts_compress compress, unsigned threa
     small.len = sizeof small_data;
     e->b.images = &small;
     e->b.n = 1;
-    make_pages(e, compress);
+    make_pages(e, compress, mixed);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     e->sock = pair[1];
     o.sock = pair[0];
     e->files.fd[0] = e->pages;
     e->s = serve_create(&o, NULL);
     assert_non_null(e->s);
+}
+
+static void open_env(struct env *e, enum facts_compress compress, unsigned threads)
+{
+    open_mixed(e, compress, threads, false);
 }
 
 static void close_env(struct env *e)
@@ -124,14 +146,19 @@ static void close_env(struct env *e)
         close(e->sock);
 }
 
-/* One step, when there is something to do within 200 ms: 1; 0 idle; -1 failed. */
-static int step(struct env *e, struct err *err)
+/* One step, when there is something to do within so long: 1; 0 idle; -1 failed. */
+static int step_within(struct env *e, int ms, struct err *err)
 {
     struct pollfd p = {.fd = serve_fd(e->s), .events = POLLIN};
 
-    if (poll(&p, 1, 200) == 0)
+    if (poll(&p, 1, ms) == 0)
         return 0;
     return serve_step(e->s, err) < 0 ? -1 : 1;
+}
+
+static int step(struct env *e, struct err *err)
+{
+    return step_within(e, 200, err);
 }
 
 static void request(struct env *e, const char *name)
@@ -263,6 +290,54 @@ static void test_any_order(void **state)
     close_env(&e);
 }
 
+/* Readers that lag behind a full pipe, more of them than may have pages of ours in their pipes, and of frames of any size:
+ * what has been put there stays as it is until it is read. */
+static void lag(enum facts_compress compress, bool mixed, size_t streams)
+{
+    uint8_t *got = malloc(streams * (FRAME * FRAMES + 1));
+    size_t used[12] = {0}, open = streams;
+    struct env e;
+    int fd[12];
+
+    assert_true(got && streams <= 12);
+    open_mixed(&e, compress, 3, mixed);
+    for (size_t i = 0; i < streams; i++)
+        fd[i] = open_image(
+            &e, (const char *[]){"pages-1.img", "pages-2.img", "pages-3.img"}[i % IMAGES]);
+    while (open > 0) {
+        while (step_within(&e, 2, NULL) > 0)
+            ;
+        for (size_t i = 0; i < streams; i++) {
+            uint8_t *to = got + i * (FRAME * FRAMES + 1) + used[i];
+            ssize_t n =
+                fd[i] < 0 ? -1 : read(fd[i], to, used[i] + 300001 > FRAME * FRAMES ? 4099 : 300001);
+
+            assert_true(n >= 0 || fd[i] < 0 || errno == EAGAIN);
+            if (n > 0)
+                used[i] += (size_t)n;
+            if (n != 0)
+                continue;
+            assert_int_equal(used[i], FRAME * FRAMES);
+            assert_memory_equal(got + i * (FRAME * FRAMES + 1), e.raw[i % IMAGES], FRAME * FRAMES);
+            close(fd[i]);
+            fd[i] = -1;
+            open--;
+        }
+    }
+    close_env(&e);
+    free(got);
+}
+
+static void test_lag(void **state)
+{
+    (void)state;
+    lag(COMPRESS_NONE, false, 1);
+    lag(COMPRESS_NONE, true, 1);
+    lag(COMPRESS_LZ4, true, 3);
+    lag(COMPRESS_NONE, false, 12);
+    lag(COMPRESS_ZSTD, true, 12);
+}
+
 /* A reader that leaves in the middle does not disturb the others. */
 static void test_early_close(void **state)
 {
@@ -390,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_small_and_missing),
         cmocka_unit_test(test_bulk),
         cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_lag),
         cmocka_unit_test(test_early_close),
         cmocka_unit_test(test_blanks),
         cmocka_unit_test(test_damage),

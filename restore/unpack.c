@@ -17,6 +17,12 @@
 #include <unistd.h>
 
 #define FILES (1 + MANIFEST_LINKS_MAX)
+#define ROOM ((size_t)MANIFEST_STORED_MAX) /* also for MANIFEST_FRAME_MAX, which is less */
+
+/* Memory for a frame while it is not used; it begins with this. */
+struct unpack_room {
+    struct unpack_room *next;
+};
 
 struct unpack {
     const struct pages *pages;
@@ -29,6 +35,7 @@ struct unpack {
     unsigned computing, processors;  /* threads that verify and decompress; at most so many */
     struct unpack_job *first, *last; /* to do */
     struct unpack_job *finished;
+    struct unpack_room *free;
     int failed; /* errno */
     struct err err;
     pthread_t *threads;
@@ -75,39 +82,47 @@ static void blank(const struct unpack_job *job, uint8_t *data)
                 data[at - start] = 0;
 }
 
-/* As it is stored. */
-static const uint8_t *read_frame(const struct unpack *u, const struct worker *w,
-                                 const struct unpack_job *job, struct err *err)
+/* With the lock held. */
+static uint8_t *take_room(struct unpack *u)
+{
+    struct unpack_room *room = u->free;
+
+    if (!room)
+        return fetch_room(ROOM);
+    u->free = room->next;
+    return (uint8_t *)room;
+}
+
+/* As it is stored: what is not compressed, where it stays. */
+static uint8_t *read_frame(const struct unpack *u, const struct worker *w,
+                           const struct unpack_job *job, struct err *err)
 {
     const struct frame *f = job->frame;
-    const uint8_t *stored;
+    uint8_t *room = w->unfold ? w->room : job->room, *stored;
 
-    if (!w->room) {
+    if (!job->room || !room || (u->compress != COMPRESS_NONE && !w->unfold)) {
         fail(err, u, job, ENOMEM, "out of memory");
         return NULL;
     }
-    stored = fetch_read(u->pages->fd[f->file], u->direct[f->file], w->room, f->stored, f->at);
+    stored = fetch_read(u->pages->fd[f->file], u->direct[f->file], room, f->stored, f->at);
     if (!stored)
         fail(err, u, job, errno, strerror(errno));
     return stored;
 }
 
 static int unpack_frame(const struct unpack *u, const struct worker *w, struct unpack_job *job,
-                        const uint8_t *stored, struct err *err)
+                        uint8_t *stored, struct err *err)
 {
     const struct frame *f = job->frame;
-    const bool compressed = u->compress != COMPRESS_NONE;
     const char *wrong = NULL;
 
     if (check_digest(u, job, stored, err) < 0)
         return -1;
-    job->data = malloc(f->raw);
-    if (!job->data || (compressed && !w->unfold))
-        return fail(err, u, job, ENOMEM, "out of memory");
-    if (compressed)
+    job->data = stored;
+    if (w->unfold) {
+        job->data = job->room;
         wrong = unfold_frame(w->unfold, stored, f->stored, job->data, f->raw);
-    else
-        memcpy(job->data, stored, f->raw);
+    }
     if (wrong)
         return fail(err, u, job, EBADMSG, wrong);
     blank(job, job->data);
@@ -174,11 +189,12 @@ static void end_computing(struct unpack *u)
 /* With the lock held, which is let go meanwhile.  0, or errno. */
 static int do_job(struct unpack *u, const struct worker *w, struct unpack_job *job, struct err *err)
 {
-    const uint8_t *stored;
+    uint8_t *stored;
     int error = u->failed;
 
     if (error)
         return error;
+    job->room = take_room(u);
     pthread_mutex_unlock(&u->lock);
     stored = read_frame(u, w, job, err);
     error = stored ? 0 : errno;
@@ -195,24 +211,48 @@ static int do_job(struct unpack *u, const struct worker *w, struct unpack_job *j
     return error;
 }
 
+/* With the lock held. */
+static void put_room(struct unpack *u, struct unpack_job *job)
+{
+    struct unpack_room *room = (void *)job->room;
+
+    job->data = job->room = NULL;
+    if (!room)
+        return;
+    room->next = u->free;
+    u->free = room;
+}
+
+void unpack_release(struct unpack *u, struct unpack_job *job)
+{
+    pthread_mutex_lock(&u->lock);
+    put_room(u, job);
+    pthread_mutex_unlock(&u->lock);
+}
+
+void unpack_forget(struct unpack_job *job)
+{
+    fetch_room_free(job->room, ROOM);
+    job->data = job->room = NULL;
+}
+
 static void *work(void *arg)
 {
     struct unpack *u = arg;
     struct worker w = {NULL, NULL};
     struct unpack_job *job;
 
-    w.room = fetch_room(MANIFEST_STORED_MAX);
-    if (u->compress != COMPRESS_NONE)
+    if (u->compress != COMPRESS_NONE) {
+        w.room = fetch_room(ROOM);
         w.unfold = unfold_create(u->compress);
+    }
     pthread_mutex_lock(&u->lock);
     while ((job = take(u))) {
         struct err err = {""};
         int error = do_job(u, &w, job, &err);
 
-        if (error) {
-            free(job->data);
-            job->data = NULL;
-        }
+        if (error)
+            put_room(u, job);
         if (error && !u->failed) {
             u->failed = error;
             u->err = err;
@@ -225,12 +265,14 @@ static void *work(void *arg)
     pthread_cond_broadcast(&u->ended);
     pthread_mutex_unlock(&u->lock);
     unfold_destroy(w.unfold);
-    free(w.room);
+    fetch_room_free(w.room, ROOM);
     return NULL;
 }
 
 static void release(struct unpack *u)
 {
+    while (u->free)
+        fetch_room_free(take_room(u), ROOM);
     io_close(&u->event);
     for (size_t i = 0; i < FILES; i++)
         io_close(&u->direct[i]);
@@ -298,7 +340,7 @@ struct unpack *unpack_create(const struct pages *pages, enum facts_compress comp
 
 void unpack_submit(struct unpack *u, struct unpack_job *job)
 {
-    job->data = NULL;
+    job->data = job->room = NULL;
     job->done = false;
     job->next = NULL;
     pthread_mutex_lock(&u->lock);

@@ -25,15 +25,23 @@ struct unpack;
 struct unpack_job {
     const struct bulk *image;
     const struct frame *frame;
-    uint8_t *data; /* when done: frame->raw bytes, malloc'ed, the caller's; NULL when it failed */
-    bool done;     /* written by unpack_collect only */
+    uint8_t *
+        data; /* when done: frame->raw bytes, until unpack_release or unpack_forget; NULL when it failed */
+    bool done; /* written by unpack_collect only */
     struct unpack_job *next;
+    uint8_t *room; /* the pool's: data lies in it */
 };
 
 /* pages: stay the caller's, and must outlive it.  threads: so many at most verify and decompress side by side, >= 1. */
 struct unpack *unpack_create(const struct pages *pages, enum facts_compress compress,
                              unsigned threads, struct err *err);
+/* job: zeroed but for image and frame, or one that was released or forgotten. */
 void unpack_submit(struct unpack *u, struct unpack_job *job);
+/* The job's data has been used: its memory is for another frame.  A job without data is fine. */
+void unpack_release(struct unpack *u, struct unpack_job *job);
+/* The same where others may still look at these very pages (a pipe that they were put into): they are only unmapped, and
+ * never written to again.  Also after unpack_destroy. */
+void unpack_forget(struct unpack_job *job);
 
 /* Readable when jobs have been finished. */
 int unpack_eventfd(const struct unpack *u);
