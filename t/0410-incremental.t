@@ -55,7 +55,7 @@ with() { # NAME OPTIONS...
     tell_it signal KILL
     first=$(steps)
     ok "$name: that restores" succeeded "$(ask restore gen-0000-000006)"
-    ok "$name: its program goes on" more_steps "$first"
+    ok "$name: its program goes on" wait_until 60 more_steps "$first"
     ok "$name: every page is of its turn" unbroken
     session_end 'signal KILL'
 }
