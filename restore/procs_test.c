@@ -47,6 +47,7 @@ static pid_t child(bool session)
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* when an assertion fails nobody ends it */
         if (session)
             setsid();
         if (write(ready[1], "x", 1) != 1)

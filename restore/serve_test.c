@@ -146,19 +146,17 @@ static void close_env(struct env *e)
         close(e->sock);
 }
 
-/* One step, when there is something to do within so long: 1; 0 idle; -1 failed. */
-static int step_within(struct env *e, int ms, struct err *err)
+#define IDLE 200     /* ms in which nothing more comes, probably */
+#define SURELY 60000 /* something comes, on the slowest of machines */
+
+/* One step, when there is something to do within so many ms: 1; 0 idle; -1 failed. */
+static int step(struct env *e, int ms, struct err *err)
 {
     struct pollfd p = {.fd = serve_fd(e->s), .events = POLLIN};
 
     if (poll(&p, 1, ms) == 0)
         return 0;
     return serve_step(e->s, err) < 0 ? -1 : 1;
-}
-
-static int step(struct env *e, struct err *err)
-{
-    return step_within(e, 200, err);
 }
 
 static void request(struct env *e, const char *name)
@@ -178,7 +176,7 @@ static bool reply(struct env *e)
     uint8_t buf[64];
     ssize_t n;
 
-    assert_int_equal(step(e, NULL), 1);
+    assert_int_equal(step(e, SURELY, NULL), 1);
     n = recv(e->sock, buf, sizeof buf, MSG_DONTWAIT);
     assert_true(n >= 6 && crimg_get32(buf) == (uint32_t)n - 4);
     return buf[5] != 0;
@@ -237,7 +235,7 @@ static void read_whole(struct env *e, int fd, const uint8_t *want, size_t len)
 
     assert_non_null(got);
     while (!drain(fd, got, &used, len + 1))
-        assert_int_equal(step(e, NULL), 1);
+        assert_int_equal(step(e, SURELY, NULL), 1);
     assert_int_equal(used, len);
     assert_memory_equal(got, want, len);
     free(got);
@@ -283,7 +281,7 @@ static void test_any_order(void **state)
     open_env(&e, COMPRESS_ZSTD, 1);
     for (int i = 0; i < IMAGES; i++)
         fd[i] = open_image(&e, names[i]);
-    while (step(&e, NULL) > 0)
+    while (step(&e, IDLE, NULL) > 0)
         ; /* all pipes are full, everything waits */
     for (int i = IMAGES - 1; i >= 0; i--)
         read_whole(&e, fd[i], e.raw[i], FRAME * FRAMES);
@@ -305,7 +303,7 @@ static void lag(enum facts_compress compress, bool mixed, size_t streams)
         fd[i] = open_image(
             &e, (const char *[]){"pages-1.img", "pages-2.img", "pages-3.img"}[i % IMAGES]);
     while (open > 0) {
-        while (step_within(&e, 2, NULL) > 0)
+        while (step(&e, 2, NULL) > 0)
             ;
         for (size_t i = 0; i < streams; i++) {
             uint8_t *to = got + i * (FRAME * FRAMES + 1) + used[i];
@@ -348,16 +346,16 @@ static void test_early_close(void **state)
     open_env(&e, COMPRESS_ZSTD, 2);
     one = open_image(&e, "pages-1.img");
     two = open_image(&e, "pages-2.img");
-    while (step(&e, NULL) > 0)
+    while (step(&e, IDLE, NULL) > 0)
         ;
     close(one);
     read_whole(&e, two, e.raw[1], FRAME * FRAMES);
     one = open_image(&e, "pages-3.img");
-    assert_int_equal(step(&e, NULL), 1);
+    assert_int_equal(step(&e, SURELY, NULL), 1);
     close(one);
     close(e.sock); /* criu leaves: no error of ours */
     e.sock = -1;
-    while (step(&e, NULL) > 0)
+    while (step(&e, IDLE, NULL) > 0)
         ;
     close_env(&e);
 }
@@ -401,7 +399,7 @@ static void damage(off_t at, bool cut, const char *why)
     }
     fd = open_image(&e, "pages-1.img");
     while (rc > 0 && !drain(fd, got, &used, FRAME * FRAMES + 1))
-        rc = step(&e, &err);
+        rc = step(&e, SURELY, &err);
     assert_int_equal(rc, -1);
     if (!strstr(err.text, why))
         fail_msg("%s, not %s", err.text, why);
@@ -436,7 +434,7 @@ static void broken(const void *bytes, size_t n, int fd, bool expect_reply)
     if (fd >= 0)
         send_fd(&e, fd);
     errno = 0;
-    assert_int_equal(step(&e, &err), -1);
+    assert_int_equal(step(&e, SURELY, &err), -1);
     assert_true(errno == EPROTO || errno == EBADMSG);
     close_env(&e);
 }
