@@ -77,7 +77,7 @@ tell_it() { printf '%s\n' "$*" >&"$session_to"; }
 ask() {
     local line
     tell_it "$*"
-    while read -r -t 150 line <&"$session_from"; do
+    while read -r -t $((150 * ${CKPT_PATIENCE:-1})) line <&"$session_from"; do
         echo "$line"
         case $line in verb=* | tree:*) return 0 ;; esac
     done
@@ -104,7 +104,7 @@ steps() { awk '/^step / { n = $2; c++ } END { print c + 0 }' "$TREE_OUT"; }
 more_steps() { [ "$(steps)" -gt "$1" ]; }
 # runs_on - it makes further steps from now on
 runs_on() {
-    local now end=$((SECONDS + 10))
+    local now end=$((SECONDS + 10 * ${CKPT_PATIENCE:-1}))
     now=$(steps)
     until more_steps $((now + 1)); do
         [ $SECONDS -lt $end ] || { tail -n 3 "$TREE_OUT"; return 1; }

@@ -10,8 +10,8 @@
 #   done_testing
 #
 # Environment: CKPT_BUILDDIR (the build to test, default: the checkout), CKPT_ISOLATION (private|host, default private),
-# TMPDIR, CKPT_KEEP=1 (leave the testbed's directory for a look at its logs).  Output is TAP; a failing step
-# shows what it saw as diagnostics.
+# TMPDIR, CKPT_KEEP=1 (leave the testbed's directory for a look at its logs), CKPT_PATIENCE=N (all waiting may take N times
+# as long: an emulated machine).  Output is TAP; a failing step shows what it saw as diagnostics.
 
 set -u
 TEST_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -258,7 +258,7 @@ job_node() { job_field "$1" NodeList; echo "$FIELD"; }
 
 # wait_until SECONDS COMMAND... - polls; fails after the time
 wait_until() {
-    local end=$((SECONDS + $1))
+    local end=$((SECONDS + $1 * ${CKPT_PATIENCE:-1}))
     shift
     until "$@" >/dev/null 2>&1; do
         [ $SECONDS -lt $end ] || { echo "timed out waiting for: $*"; return 1; }
