@@ -69,6 +69,10 @@ static const struct known known[] = {
     {"Can't stat path", "an open file lies where the job's user may not look"},
     {"perf_event", "a process uses performance counters (perf), which CRIU cannot save"},
     {"userfaultfd", "a process uses userfaultfd, which CRIU cannot save"},
+    {"computes with",
+     "a program uses vector registers (SVE, SME) that CRIU does not save: build it for NEON "
+     "(-march=armv8-a), and keep the C library from them (GLIBC_TUNABLES=glibc.cpu.name=generic); "
+     "it is tried again"},
     {"infiniband", "a process uses RDMA (InfiniBand), which CRIU cannot save"},
     {"Can't handle non-regular mapping",
      "a process has a device mapped (GPU, RDMA), which CRIU cannot "

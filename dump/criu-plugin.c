@@ -24,11 +24,14 @@
  * it lets the tree go; there we tell the helper so and wait until it has emptied all pipes.  A helper
  * that is gone reads no pipe and commits no checkpoint, so its silence is no reason to wait.
  *
+ * Where a job could not go on as it was, there is no checkpoint: vectors.h.
+ *
  * Behind that, each process gets a copy-on-write snapshot where it can have one: snapshot_take.h.
  */
 #include "common/criu_plugin.h"
 #include "dump/snapshot_scan.h"
 #include "dump/snapshot_take.h"
+#include "dump/vectors.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -126,7 +129,7 @@ static void mend(int pid)
 static int checkpoint_devices(int pid)
 {
     mend(pid);
-    if (snapshot_take(pid) < 0)
+    if (vectors_check(pid) < 0 || snapshot_take(pid) < 0)
         return -1;
     return -ENOTSUP; /* "nothing of mine": CRIU then notes no plugin in the inventory */
 }

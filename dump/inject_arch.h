@@ -56,6 +56,7 @@ static inline uint64_t arch_stack(const struct user_regs_struct *r)
 
 #define INJECT_STEP 4
 #define ARCH_TOP (UINT64_C(1) << 48)
+#define PSTATE_BTYPE 0xc00u
 static const uint8_t inject_insn[] = {0x01, 0x00, 0x00, 0xd4}; /* svc #0 */
 
 static inline bool arch_native(const struct user_regs_struct *r)
@@ -67,6 +68,8 @@ static inline void arch_call(struct user_regs_struct *r, uint64_t site, long nr,
                              const uint64_t a[5])
 {
     r->pc = site;
+    /* Stopped between an indirect branch and its target, the thread may go on only with a landing pad (BTI). */
+    r->pstate &= ~(uint64_t)PSTATE_BTYPE;
     r->regs[8] = (unsigned long long)nr;
     for (int i = 0; i < 5; i++)
         r->regs[i] = a[i];

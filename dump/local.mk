@@ -38,7 +38,8 @@ ckpt_criu_la_SOURCES = \
 	dump/criu-plugin.c common/criu_plugin.h dump/inject.c dump/inject.h dump/inject_arch.h dump/pagemap_scan.h \
 	dump/smaps.c dump/smaps.h dump/snapshot_early.c dump/snapshot_early.h \
 	dump/snapshot_map.c dump/snapshot_map.h dump/snapshot_scan.c dump/snapshot_scan.h \
-	dump/snapshot_take.c dump/snapshot_take.h dump/snapshot_tree.c dump/snapshot_tree.h dump/snapshot_wire.h
+	dump/snapshot_take.c dump/snapshot_take.h dump/snapshot_tree.c dump/snapshot_tree.h dump/snapshot_wire.h \
+	dump/vectors.c dump/vectors.h
 ckpt_criu_la_CFLAGS = $(WARN_CFLAGS) $(HARDEN_CFLAGS)
 ckpt_criu_la_LDFLAGS = $(HARDEN_LDFLAGS) -module -avoid-version -shared
 
