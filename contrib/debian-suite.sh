@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# debian-suite.sh - packages of another release of Debian than the one that runs, without installing them: get-criu and
-# slurm-devel use it. say and die are the caller's.
+# debian-suite.sh - packages of another release of Debian than the one that runs, without installing them: get-criu,
+# slurm-devel and check-arm64 use it. say and die are the caller's.
 
 # What apt is configured for, as apt itself understands its one-line and deb822 sources.
 debian_mirror() {
@@ -18,10 +18,11 @@ debian_mirror() {
         sed -n "s/^$codename|//p" | grep -m 1 .
 }
 
-# suite_update WORK MIRROR SUITE: an apt of its own below WORK, signatures checked, whose lists are SUITE's. The empty
-# status file makes it see a machine with nothing installed.
+# suite_update WORK MIRROR SUITE [ARCH]: an apt of its own below WORK, signatures checked, whose lists are SUITE's for
+# machines of that architecture (default: as this one). The empty status file makes it see one with nothing installed.
 suite_update() {
     local work=$1 mirror=$2 suite=$3 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    local arch=${4:-$(dpkg --print-architecture)}
     [ -e "$keyring" ] || die 2 "no $keyring: install the package debian-archive-keyring"
     mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial"
     : >"$work/status"
@@ -37,7 +38,8 @@ Dir::Etc::preferencesparts "/dev/null";
 Acquire::AllowInsecureRepositories "false";
 Acquire::AllowDowngradeToInsecureRepositories "false";
 Acquire::Languages "none";
-APT::Architectures { "$(dpkg --print-architecture)"; };
+APT::Architecture "$arch";
+APT::Architectures { "$arch"; };
 APT::Get::AllowUnauthenticated "false";
 APT::Sandbox::User "root";
 #clear APT::Update::Pre-Invoke;
@@ -60,6 +62,16 @@ suite_download() {
     shift
     if ! APT_CONFIG=$work/apt.conf apt-get -q -y install --download-only --no-install-recommends "$@" \
         </dev/null >"$work/log" 2>&1; then
+        cat "$work/log" >&2
+        die 1 "could not download $* (see above)"
+    fi
+}
+
+# suite_fetch WORK PACKAGE...: they alone, into WORK/cache/archives
+suite_fetch() {
+    local work=$1
+    shift
+    if ! (cd "$work/cache/archives" && APT_CONFIG=$work/apt.conf apt-get -q download "$@") >"$work/log" 2>&1 </dev/null; then
         cat "$work/log" >&2
         die 1 "could not download $* (see above)"
     fi

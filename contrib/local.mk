@@ -8,6 +8,8 @@ EXTRA_DIST += contrib/gallery.d/bwa contrib/gallery.d/gromacs contrib/gallery.d/
 	contrib/gallery.d/make contrib/gallery.d/octave contrib/gallery.d/parallel contrib/gallery.d/pari \
 	contrib/gallery.d/povray contrib/gallery.d/python contrib/gallery.d/r contrib/gallery.d/snakemake \
 	contrib/gallery.d/sqlite
+EXTRA_DIST += contrib/check-arm64.skip contrib/emulated contrib/check-arm64.d/boot contrib/check-arm64.d/initramfs \
+	contrib/check-arm64.d/machine.sh contrib/check-arm64.d/sve.c contrib/check-arm64.d/vectors.t
 EXTRA_DIST += contrib/vmtest.d/boot contrib/vmtest.d/cgroup.conf contrib/vmtest.d/count.sh contrib/vmtest.d/install \
 	contrib/vmtest.d/lib.sh contrib/vmtest.d/machines.sh contrib/vmtest.d/memory.pl contrib/vmtest.d/slurm.conf \
 	contrib/vmtest.d/smoke contrib/vmtest.d/doctor contrib/vmtest.d/yama contrib/vmtest.d/namespaces contrib/vmtest.d/memory \
