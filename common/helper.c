@@ -229,3 +229,33 @@ int helper_fds_place(const int *fds, int n, struct err *err)
         return err_sys(err, "close_range");
     return 0;
 }
+
+int helper_path_walk(const char *path, const char *what, helper_check *check, struct err *err)
+{
+    char real[PATH_MAX];
+    size_t len;
+
+    if (*path != '/') {
+        errno = EINVAL;
+        return err_set(err, "%s: %s is not an absolute path", what, path);
+    }
+    if (!realpath(path, real))
+        return err_sys(err, "%s: %s", what, path);
+    if (strcmp(real, path) != 0) {
+        errno = EINVAL;
+        return err_set(err, "%s: %s is reached through a symbolic link: name %s instead", what,
+                       path, real);
+    }
+    len = strlen(real);
+    for (size_t i = 1; i <= len; i++) {
+        char kept = real[i];
+
+        if (kept != '/' && kept != '\0')
+            continue;
+        real[i] = '\0';
+        if (check(real, kept == '\0', what, err) < 0)
+            return -1;
+        real[i] = kept;
+    }
+    return check("/", false, what, err);
+}

@@ -39,6 +39,12 @@ int helper_caps_drop(struct err *err);
  * closed. To be called in a forked child just before exec.  */
 int helper_fds_place(const int *fds, int n, struct err *err);
 
+/* What is asked of each component of a path; `last`: of the file itself.  -1 with a text. */
+typedef int helper_check(const char *path, bool last, const char *what, struct err *err);
+
+/* 0 when `path` is absolute, has no symbolic link in it, and `check` passes "/" and each component below it; else -1. */
+int helper_path_walk(const char *path, const char *what, helper_check *check, struct err *err);
+
 /* 0 when the absolute path has no symbolic link in it, each component is root's and writable by
  * nobody else (sticky directories are allowed: what is root's in them stays root's), and the last
  * one is a regular file without setuid and setgid bits; else -1.  `what` names it in the text.  (trust.h has another one

@@ -4,10 +4,7 @@
 #include "common/trust.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,7 +58,7 @@ const char *trust_helper(bool dump)
     return dump ? "own-dump" : "own-restore";
 }
 
-static int check_component(const char *path, const char *what, bool last, struct err *err)
+static int check_component(const char *path, bool last, const char *what, struct err *err)
 {
     struct stat st;
 
@@ -80,24 +77,5 @@ static int check_component(const char *path, const char *what, bool last, struct
 /* The user himself may have installed it; whom he trusts beside root cannot be told here. */
 int helper_path_trusted(const char *path, const char *what, struct err *err)
 {
-    char real[PATH_MAX];
-    size_t len;
-
-    if (!realpath(path, real))
-        return err_sys(err, "%s: %s", what, path);
-    errno = EINVAL;
-    if (strcmp(real, path) != 0)
-        return err_set(err, "%s: %s is not an absolute path without symbolic links", what, path);
-    len = strlen(real);
-    for (size_t i = 1; i <= len; i++) {
-        char kept = real[i];
-
-        if (kept != '/' && kept != '\0')
-            continue;
-        real[i] = '\0';
-        if (check_component(real, what, kept == '\0', err) < 0)
-            return -1;
-        real[i] = kept;
-    }
-    return 0;
+    return helper_path_walk(path, what, check_component, err);
 }
