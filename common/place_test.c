@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/place_cores.h"
 #include "common/placement.h"
 
 #include <errno.h>
@@ -214,37 +215,6 @@ static struct places nth_shape(size_t i)
     return shape(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], shapes[i][4]);
 }
 
-static void cores_of(const struct places *p, const struct place_set *s, bool *core)
-{
-    for (size_t i = 0; i < p->n; i++)
-        if (place_set_has(s, i))
-            core[p->p[i].core] = true;
-}
-
-static bool share(const struct places *p, const struct place_set *a, const struct place_set *b)
-{
-    bool x[PLACE_MAX] = {false}, y[PLACE_MAX] = {false};
-
-    cores_of(p, a, x);
-    cores_of(p, b, y);
-    for (size_t i = 0; i < PLACE_MAX; i++)
-        if (x[i] && y[i])
-            return true;
-    return false;
-}
-
-static bool free_core(const struct places *p, const struct place_set *s, size_t n)
-{
-    bool used[PLACE_MAX] = {false};
-
-    for (size_t i = 0; i < n; i++)
-        cores_of(p, &s[i], used);
-    for (size_t i = 0; i <= p->p[p->n - 1].core; i++)
-        if (!used[i])
-            return true;
-    return false;
-}
-
 static void check_rule(const struct places *from, const struct place_set *in, size_t n,
                        const struct places *to, const struct place_set *out)
 {
@@ -253,8 +223,8 @@ static void check_rule(const struct places *from, const struct place_set *in, si
         for (size_t k = to->n; k < PLACE_MAX; k++)
             assert_false(place_set_has(&out[i], k));
         for (size_t j = 0; j < i; j++)
-            if (!share(from, &in[i], &in[j]) && share(to, &out[i], &out[j]))
-                assert_false(free_core(to, out, n));
+            if (!place_cores_share(from, &in[i], &in[j]) && place_cores_share(to, &out[i], &out[j]))
+                assert_false(place_cores_free(to, out, n));
     }
 }
 

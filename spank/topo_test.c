@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/place_cores.h"
 #include "spank/topo.h"
 
 #include <errno.h>
@@ -159,38 +160,6 @@ static struct places some_machine(uint32_t numa[], size_t numa_size)
     return p;
 }
 
-static void cores_of(const struct places *p, const struct place_set *s, bool core[])
-{
-    for (size_t i = 0; i < p->n; i++)
-        if (place_set_has(s, i))
-            core[p->p[i].core] = true;
-}
-
-static bool share_a_core(const struct places *p, const struct place_set *a,
-                         const struct place_set *b)
-{
-    bool x[256] = {false}, y[256] = {false};
-
-    cores_of(p, a, x);
-    cores_of(p, b, y);
-    for (size_t i = 0; i < 256; i++)
-        if (x[i] && y[i])
-            return true;
-    return false;
-}
-
-static bool a_core_is_free(const struct places *p, const struct place_set *s, size_t n)
-{
-    bool used[256] = {false};
-
-    for (size_t i = 0; i < n; i++)
-        cores_of(p, &s[i], used);
-    for (size_t i = 0; i <= p->p[p->n - 1].core; i++)
-        if (!used[i])
-            return true;
-    return false;
-}
-
 static void check_mapping(const struct places *from, const struct place_set *in, size_t n,
                           const struct places *to, const struct place_set *out)
 {
@@ -209,8 +178,8 @@ static void check_mapping(const struct places *from, const struct place_set *in,
         if (places_same_shape(from, to)) /* exactly */
             assert_true(place_set_equal(&in[i], &out[i]));
         for (size_t j = 0; j < i; j++)
-            if (!share_a_core(from, &in[i], &in[j]) && share_a_core(to, &out[i], &out[j]))
-                assert_false(a_core_is_free(to, out, n));
+            if (!place_cores_share(from, &in[i], &in[j]) && place_cores_share(to, &out[i], &out[j]))
+                assert_false(place_cores_free(to, out, n));
     }
 }
 
