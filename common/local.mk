@@ -18,7 +18,8 @@ noinst_LTLIBRARIES += libimage.la
 libimage_la_SOURCES = \
 	common/beneath.c common/beneath.h \
 	common/event.c common/event.h common/jsonread.c common/jsonread.h \
-	common/gendir.c common/gendir.h common/gendir_fence.c common/gendir_job.c common/manifest.c common/manifest.h \
+	common/gendir.c common/gendir.h common/gendir_fence.c common/gendir_impl.h common/gendir_job.c common/gendir_remove.c \
+	common/manifest.c common/manifest.h common/manifest_encode.c common/manifest_impl.h \
 	common/cpu.c common/cpu.h common/history.c common/history.h common/place.c common/place.h common/place_map.c common/place_nodes.c \
 	common/placement.c common/placement.h common/request.c common/request.h common/seal.c common/seal.h common/usage.c common/usage.h
 libimage_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
@@ -54,7 +55,7 @@ libcriurun_la_LIBADD = libhelper.la libimage.la
 if HAVE_CMOCKA
 check_LTLIBRARIES += libunit.la
 libunit_la_SOURCES = \
-	common/manifest_sample.c common/manifest_sample.h common/scratch.c common/scratch.h
+	common/manifest_sample.c common/manifest_sample.h common/place_cores.h common/scratch.c common/scratch.h
 libunit_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 libunit_la_LIBADD = libimage.la
 

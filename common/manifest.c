@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "common/manifest.h"
+#include "common/manifest_impl.h"
 
 #include "common/jsonread.h"
 #include "common/trust.h"
@@ -10,21 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FORMAT "slurm-spank-checkpoint"
-#define VERSION 1
 #define MAX_EPOCH 9999
 #define MAX_PROCESSES 100000
 #define MAX_THREADS 100000
-
-enum kind { NAME, NONCE, PRINTABLE, REASON, TIME, ISOLATION, COMPRESS, NUM32, NUM64 };
-
-/* One row per plain field, in the order in which they are written. */
-struct row {
-    const char *key;
-    enum kind kind;
-    size_t offset, size;
-    uint64_t min, max;
-};
 
 #define ROW(field, kind, min, max)                                                                 \
     {                                                                                              \
@@ -32,7 +20,7 @@ struct row {
             min, max                                                                               \
     }
 
-static const struct row rows[] = {
+const struct manifest_row manifest_rows[] = {
     ROW(cluster, NAME, 0, 0),
     ROW(job, NUM32, 1, UINT32_MAX),
     ROW(task, NAME, 0, 0),
@@ -56,21 +44,20 @@ static const struct row rows[] = {
     ROW(raw_bytes, NUM64, 0, INT64_MAX),
     ROW(stored_bytes, NUM64, 0, INT64_MAX),
 };
-#define NROWS (sizeof rows / sizeof rows[0])
-#define NKEYS (NROWS + 4) /* format, version, parts, processes; the other three may be missing */
+const size_t manifest_nrows = sizeof manifest_rows / sizeof manifest_rows[0];
+#define NKEYS                                                                                      \
+    (manifest_nrows + 4) /* format, version, parts, processes; the other three may be missing */
 
 static const char *const part_names[] = {MANIFEST_IMAGES, MANIFEST_PAGES, MANIFEST_INDEX};
-#define NPARTS (sizeof part_names / sizeof part_names[0])
-_Static_assert(NPARTS == sizeof(((struct manifest *)0)->parts) / sizeof(struct manifest_part),
-               "one row per part");
+_Static_assert(MANIFEST_PARTS == sizeof part_names / sizeof part_names[0], "one name per part");
 
-static int bad(struct err *err, const char *what)
+int manifest_bad(struct err *err, const char *what)
 {
     errno = EBADMSG;
     return err_set(err, "manifest: %s", what);
 }
 
-static int bad_value(struct err *err, const char *key)
+int manifest_bad_value(struct err *err, const char *key)
 {
     errno = EBADMSG;
     return err_set(err, "manifest: bad value of '%s'", key);
@@ -94,7 +81,7 @@ static bool hex_ok(const char *s, size_t len)
     return strlen(s) == len && strspn(s, "0123456789abcdef") == len;
 }
 
-static bool text_ok(enum kind kind, const char *s, size_t size)
+static bool text_ok(enum manifest_kind kind, const char *s, size_t size)
 {
     enum facts_compress compress;
 
@@ -120,162 +107,8 @@ static bool text_ok(enum kind kind, const char *s, size_t size)
     }
 }
 
-/* ---- encoding ---- */
-
-static json_t *encode_row(const struct row *row, const struct manifest *m)
-{
-    const char *at = (const char *)m + row->offset;
-    uint32_t small;
-    uint64_t big;
-
-    if (row->kind == NUM32) {
-        memcpy(&small, at, sizeof small);
-        return json_integer(small);
-    }
-    if (row->kind == NUM64) {
-        memcpy(&big, at, sizeof big);
-        return big <= INT64_MAX ? json_integer((json_int_t)big) : NULL;
-    }
-    return jsonread_printable(at, row->size) ? json_string(at) : NULL;
-}
-
-static json_t *encode_parts(const struct manifest *m)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < NPARTS; i++) {
-        const struct manifest_part *p = &m->parts[i];
-        json_t *o;
-
-        if (p->bytes > INT64_MAX || strnlen(p->name, sizeof p->name) == sizeof p->name ||
-            strnlen(p->sha256, sizeof p->sha256) == sizeof p->sha256)
-            break;
-        o = json_pack("{s:s, s:I, s:s}", "name", p->name, "bytes", (json_int_t)p->bytes, "sha256",
-                      p->sha256);
-        if (json_array_append_new(list, o) < 0)
-            break;
-    }
-    if (json_array_size(list) == NPARTS)
-        return list;
-    json_decref(list);
-    return NULL;
-}
-
-static json_t *encode_incremental(const struct manifest *m)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < m->nlinks && i < MANIFEST_LINKS_MAX; i++) {
-        const struct manifest_link *l = &m->links[i];
-        char name[40];
-
-        gendir_format_name(l->generation, false, name);
-        if (l->bytes > INT64_MAX || l->used > INT64_MAX ||
-            json_array_append_new(list,
-                                  json_pack("{s:s, s:I, s:I}", "generation", name, "bytes",
-                                            (json_int_t)l->bytes, "used", (json_int_t)l->used)) < 0)
-            break;
-    }
-    if (json_array_size(list) == m->nlinks)
-        return json_pack("{s:I, s:o}", "depth", (json_int_t)m->depth, "linked", list);
-    json_decref(list);
-    return NULL;
-}
-
-/* A key of its own and no part: a generation without it is whole. */
-static json_t *encode_placement(const struct manifest *m)
-{
-    const struct manifest_part *p = &m->placement;
-
-    if (p->bytes > INT64_MAX || strnlen(p->sha256, sizeof p->sha256) == sizeof p->sha256)
-        return NULL;
-    return json_pack("{s:I, s:s}", "bytes", (json_int_t)p->bytes, "sha256", p->sha256);
-}
-
-static json_t *encode_process(const struct manifest_process *p)
-{
-    json_t *threads = json_array();
-    char comm[sizeof p->comm] = "";
-
-    for (uint32_t i = 0; i < p->nthreads; i++)
-        if (json_array_append_new(threads, json_integer(p->threads[i])) < 0) {
-            json_decref(threads);
-            return NULL;
-        }
-    /* A process may call itself anything, in any encoding. */
-    memcpy(comm, p->comm, strnlen(p->comm, sizeof comm - 1));
-    err_clean(comm);
-    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:s}", "pid", (json_int_t)p->pid, "ppid",
-                     (json_int_t)p->ppid, "pgid", (json_int_t)p->pgid, "sid", (json_int_t)p->sid,
-                     "threads", threads, "comm", comm);
-}
-
-static json_t *encode_processes(const struct manifest *m)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < m->nprocesses; i++)
-        if (json_array_append_new(list, encode_process(&m->processes[i])) < 0) {
-            json_decref(list);
-            return NULL;
-        }
-    return list;
-}
-
-char *manifest_encode(const struct manifest *m, struct err *err)
-{
-    json_t *top = json_pack("{s:s, s:i}", "format", FORMAT, "version", VERSION);
-    struct manifest check;
-    char *text = NULL;
-
-    for (size_t i = 0; i < NROWS; i++)
-        if (json_object_set_new(top, rows[i].key, encode_row(&rows[i], m)) < 0) {
-            bad_value(err, rows[i].key);
-            goto out;
-        }
-    /* Before the processes: who lists generations reads no further. */
-    if (m->incremental && json_object_set_new(top, "incremental", encode_incremental(m)) < 0) {
-        bad_value(err, "incremental");
-        goto out;
-    }
-    if (json_object_set_new(top, "parts", encode_parts(m)) < 0 ||
-        json_object_set_new(top, "processes", encode_processes(m)) < 0) {
-        bad(err, "bad parts or processes, or no memory");
-        goto out;
-    }
-    if (m->placement.name[0] && json_object_set_new(top, "placement", encode_placement(m)) < 0) {
-        bad_value(err, "placement");
-        goto out;
-    }
-    if (m->cpu[0] && json_object_set_new(top, "cpu", json_string(m->cpu)) < 0) {
-        bad_value(err, "cpu");
-        goto out;
-    }
-    if (m->inputs_warn && json_object_set_new(top, "inputs", json_string("warn")) < 0) {
-        bad_value(err, "inputs");
-        goto out;
-    }
-    text = json_dumps(top, JSON_INDENT(1) | JSON_ENSURE_ASCII);
-    if (!text) {
-        errno = ENOMEM;
-        err_set(err, "manifest: no memory");
-        goto out;
-    }
-    /* One set of rules: what the reader would refuse is not written. */
-    if (manifest_decode(text, strlen(text), &check, err) < 0) {
-        free(text);
-        text = NULL;
-        goto out;
-    }
-    manifest_free(&check);
-out:
-    json_decref(top);
-    return text;
-}
-
-/* ---- decoding ---- */
-
-static int decode_row(const struct row *row, const json_t *top, struct manifest *m, struct err *err)
+static int decode_row(const struct manifest_row *row, const json_t *top, struct manifest *m,
+                      struct err *err)
 {
     char *at = (char *)m + row->offset;
     const char *s;
@@ -285,7 +118,7 @@ static int decode_row(const struct row *row, const json_t *top, struct manifest 
         uint32_t small;
 
         if (!jsonread_u64(top, row->key, row->min, row->max, &v))
-            return bad_value(err, row->key);
+            return manifest_bad_value(err, row->key);
         small = (uint32_t)v;
         if (row->kind == NUM32)
             memcpy(at, &small, sizeof small);
@@ -295,7 +128,7 @@ static int decode_row(const struct row *row, const json_t *top, struct manifest 
     }
     s = jsonread_string(top, row->key);
     if (!s || !text_ok(row->kind, s, row->size))
-        return bad_value(err, row->key);
+        return manifest_bad_value(err, row->key);
     memcpy(at, s, strlen(s) + 1);
     return 0;
 }
@@ -305,22 +138,22 @@ static int decode_parts(const json_t *top, struct manifest *m, struct err *err)
 {
     const json_t *list = json_object_get(top, "parts");
 
-    if (!json_is_array(list) || json_array_size(list) != NPARTS)
-        return bad_value(err, "parts");
-    for (size_t i = 0; i < NPARTS; i++) {
+    if (!json_is_array(list) || json_array_size(list) != MANIFEST_PARTS)
+        return manifest_bad_value(err, "parts");
+    for (size_t i = 0; i < MANIFEST_PARTS; i++) {
         const json_t *o = json_array_get(list, i);
         const char *name = jsonread_string(o, "name"), *sha = jsonread_string(o, "sha256");
         struct manifest_part *p;
         size_t k = 0;
 
-        while (name && k < NPARTS && strcmp(name, part_names[k]) != 0)
+        while (name && k < MANIFEST_PARTS && strcmp(name, part_names[k]) != 0)
             k++;
-        if (!name || k == NPARTS || m->parts[k].name[0])
-            return bad_value(err, "parts");
+        if (!name || k == MANIFEST_PARTS || m->parts[k].name[0])
+            return manifest_bad_value(err, "parts");
         p = &m->parts[k];
         if (json_object_size(o) != 3 || !sha || !hex_ok(sha, 64) ||
             !jsonread_u64(o, "bytes", 0, INT64_MAX, &p->bytes))
-            return bad_value(err, "parts");
+            return manifest_bad_value(err, "parts");
         memcpy(p->name, name, strlen(name) + 1);
         memcpy(p->sha256, sha, 65);
     }
@@ -336,7 +169,7 @@ static int decode_placement(const json_t *top, struct manifest *m, struct err *e
         return 0;
     if (json_object_size(o) != 2 || !sha || !hex_ok(sha, 64) ||
         !jsonread_u64(o, "bytes", 1, UINT32_MAX, &m->placement.bytes))
-        return bad_value(err, "placement");
+        return manifest_bad_value(err, "placement");
     memcpy(m->placement.name, MANIFEST_PLACEMENT, sizeof MANIFEST_PLACEMENT);
     memcpy(m->placement.sha256, sha, 65);
     return 0;
@@ -365,11 +198,11 @@ static int decode_incremental(const json_t *top, struct manifest *m, struct err 
         return 0;
     if (json_object_size(o) != 2 || !json_is_array(list) || n > MANIFEST_LINKS_MAX ||
         !jsonread_u32(o, "depth", 0, MANIFEST_DEPTH_MAX, &m->depth) || (n > 0) != (m->depth > 0))
-        return bad_value(err, "incremental");
+        return manifest_bad_value(err, "incremental");
     for (size_t i = 0; i < n; i++)
         if (decode_link(json_array_get(list, i), m, &m->links[i]) < 0 ||
             (i > 0 && gendir_compare(m->links[i - 1].generation, m->links[i].generation) >= 0))
-            return bad_value(err, "incremental");
+            return manifest_bad_value(err, "incremental");
     m->incremental = true;
     m->nlinks = n;
     return 0;
@@ -382,7 +215,7 @@ static int decode_cpu(const json_t *top, struct manifest *m, struct err *err)
     if (!json_object_get(top, "cpu"))
         return 0;
     if (!s || !*s || !jsonread_printable(s, sizeof m->cpu))
-        return bad_value(err, "cpu");
+        return manifest_bad_value(err, "cpu");
     memcpy(m->cpu, s, strlen(s) + 1);
     return 0;
 }
@@ -394,7 +227,7 @@ static int decode_inputs(const json_t *top, struct manifest *m, struct err *err)
     if (!json_object_get(top, "inputs"))
         return 0;
     if (!s || strcmp(s, "warn") != 0)
-        return bad_value(err, "inputs");
+        return manifest_bad_value(err, "inputs");
     m->inputs_warn = true;
     return 0;
 }
@@ -406,7 +239,7 @@ static int decode_threads(const json_t *o, struct manifest_process *p, struct er
     bool leader = false;
 
     if (n < 1 || n > MAX_THREADS)
-        return bad_value(err, "threads");
+        return manifest_bad_value(err, "threads");
     p->threads = calloc(n, sizeof *p->threads);
     if (!p->threads)
         return err_sys(err, "manifest");
@@ -414,12 +247,12 @@ static int decode_threads(const json_t *o, struct manifest_process *p, struct er
         const json_t *j = json_array_get(list, i);
 
         if (!json_is_integer(j) || json_integer_value(j) < 1 || json_integer_value(j) > INT32_MAX)
-            return bad_value(err, "threads");
+            return manifest_bad_value(err, "threads");
         p->threads[i] = (uint32_t)json_integer_value(j);
         leader = leader || p->threads[i] == p->pid;
     }
     p->nthreads = (uint32_t)n;
-    return leader ? 0 : bad_value(err, "threads");
+    return leader ? 0 : manifest_bad_value(err, "threads");
 }
 
 static int decode_process(const json_t *o, struct manifest_process *p, struct err *err)
@@ -431,7 +264,7 @@ static int decode_process(const json_t *o, struct manifest_process *p, struct er
         !jsonread_u32(o, "pgid", 1, INT32_MAX, &p->pgid) ||
         !jsonread_u32(o, "sid", 1, INT32_MAX, &p->sid) || !comm ||
         !jsonread_printable(comm, sizeof p->comm))
-        return bad_value(err, "processes");
+        return manifest_bad_value(err, "processes");
     memcpy(p->comm, comm, strlen(comm) + 1);
     return decode_threads(o, p, err);
 }
@@ -462,7 +295,7 @@ static int check_unique(const struct manifest *m, struct err *err)
     qsort(all, n, sizeof *all, by_number);
     for (size_t i = 1; i < n && rc == 0; i++)
         if (all[i] == all[i - 1])
-            rc = bad(err, "a thread is there twice");
+            rc = manifest_bad(err, "a thread is there twice");
     free(all);
     return rc;
 }
@@ -473,7 +306,7 @@ static int decode_processes(const json_t *top, struct manifest *m, struct err *e
     size_t n = json_array_size(list);
 
     if (n < 1 || n > MAX_PROCESSES)
-        return bad_value(err, "processes");
+        return manifest_bad_value(err, "processes");
     m->processes = calloc(n, sizeof *m->processes);
     if (!m->processes)
         return err_sys(err, "manifest");
@@ -489,19 +322,19 @@ static int decode_top(const json_t *top, struct manifest *m, struct err *err)
     const char *format = jsonread_string(top, "format");
     uint32_t version;
 
-    if (!format || strcmp(format, FORMAT) != 0)
-        return bad(err, "not a manifest of slurm-spank-checkpoint");
-    if (!jsonread_u32(top, "version", VERSION, VERSION, &version))
-        return bad(err, "a version that this program cannot read");
+    if (!format || strcmp(format, MANIFEST_FORMAT) != 0)
+        return manifest_bad(err, "not a manifest of slurm-spank-checkpoint");
+    if (!jsonread_u32(top, "version", MANIFEST_VERSION, MANIFEST_VERSION, &version))
+        return manifest_bad(err, "a version that this program cannot read");
     /* Every known key is looked up below and repeated ones are refused by the parser, so one more
      * than those is an unknown one. */
     if (json_object_size(top) > NKEYS + (json_object_get(top, "placement") != NULL) +
                                     (json_object_get(top, "cpu") != NULL) +
                                     (json_object_get(top, "inputs") != NULL) +
                                     (json_object_get(top, "incremental") != NULL))
-        return bad(err, "an unknown key");
-    for (size_t i = 0; i < NROWS; i++)
-        if (decode_row(&rows[i], top, m, err) < 0)
+        return manifest_bad(err, "an unknown key");
+    for (size_t i = 0; i < manifest_nrows; i++)
+        if (decode_row(&manifest_rows[i], top, m, err) < 0)
             return -1;
     if (decode_parts(top, m, err) < 0 || decode_placement(top, m, err) < 0 ||
         decode_cpu(top, m, err) < 0 || decode_inputs(top, m, err) < 0 ||
@@ -517,7 +350,7 @@ int manifest_decode(const char *text, size_t len, struct manifest *m, struct err
     int rc;
 
     if (len > MANIFEST_MAX_BYTES)
-        return bad(err, "too long");
+        return manifest_bad(err, "too long");
     top = jsonread_object(text, len, err);
     if (!top)
         return err_prefix(err, "manifest");
@@ -560,7 +393,7 @@ uint64_t manifest_written(const struct manifest *m)
 {
     uint64_t bytes = 0;
 
-    for (size_t i = 0; i < NPARTS; i++)
+    for (size_t i = 0; i < MANIFEST_PARTS; i++)
         bytes += m->parts[i].bytes;
     return bytes;
 }

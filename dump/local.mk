@@ -13,7 +13,7 @@ libdump_la_SOURCES = \
 	dump/base.c dump/base.h dump/before.c dump/before.h \
 	dump/capture.c dump/capture.h dump/cut.c dump/cut.h dump/files.c dump/files.h dump/files_copy.c dump/files_small.c dump/files_impl.h \
 	dump/files_more.c dump/filescan.c dump/filescan.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
-	dump/pack.c dump/pack.h dump/plain.c dump/plain.h dump/press.c dump/press.h dump/requests.c dump/requests.h \
+	dump/pack.c dump/pack.h dump/pack_impl.h dump/pack_work.c dump/plain.c dump/plain.h dump/press.c dump/press.h dump/requests.c dump/requests.h \
 	dump/room.c dump/room.h \
 	dump/target.c dump/target.h dump/watchdog.c dump/watchdog.h
 libdump_la_CFLAGS = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CRYPTO_CFLAGS)
