@@ -1,9 +1,10 @@
 EXTRA_DIST += \
-	contrib/bench contrib/bench-image contrib/bench-incremental contrib/bench-launch contrib/bench-pause contrib/check contrib/check-arm64 contrib/debian-suite.sh contrib/functions.sh contrib/gallery contrib/get-criu contrib/install-deps contrib/package contrib/pid-collisions contrib/quickstart contrib/slurm-devel contrib/vmtest \
+	contrib/bench contrib/bench-image contrib/bench-incremental contrib/bench-launch contrib/bench-pause contrib/check contrib/check-arm64 contrib/check-messages contrib/debian-suite.sh contrib/functions.sh contrib/gallery contrib/get-criu contrib/install-deps contrib/package contrib/pid-collisions contrib/quickstart contrib/slurm-devel contrib/vmtest \
 	contrib/testbed contrib/plugstack-checkpoint.conf contrib/debian/control contrib/debian/copyright \
 	contrib/debian/postinst contrib/debian/postrm contrib/debian/rules contrib/debian/slurm-spank-checkpoint.lintian-overrides contrib/debian/source/format \
-	contrib/rpm/slurm-spank-checkpoint.spec.in .ci/run .clang-tidy build-aux/tap-driver.sh
+	contrib/rpm/rpmlint.toml contrib/rpm/slurm-spank-checkpoint.spec.in .ci/run .clang-tidy build-aux/tap-driver.sh
 dist_doc_DATA += contrib/checkpoint.conf.example
+EXTRA_DIST += contrib/bench.d/Heap.java contrib/bench.d/heap.py contrib/bench.d/memory.c
 EXTRA_DIST += contrib/gallery.d/bwa contrib/gallery.d/gromacs contrib/gallery.d/iqtree contrib/gallery.d/jvm \
 	contrib/gallery.d/make contrib/gallery.d/octave contrib/gallery.d/parallel contrib/gallery.d/pari \
 	contrib/gallery.d/povray contrib/gallery.d/python contrib/gallery.d/r contrib/gallery.d/snakemake \
