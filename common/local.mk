@@ -100,9 +100,9 @@ common_runclock_test_LDADD = $(common_unit_libs)
 common_seal_test_CFLAGS = $(common_unit_cflags)
 common_seal_test_LDADD = $(common_unit_libs) $(MUNGE_LIBS)
 check_PROGRAMS += common/trust_own_test
-common_trust_own_test_SOURCES = common/trust_own_test.c common/trust_own.c
-common_trust_own_test_CFLAGS = $(common_unit_cflags)
-common_trust_own_test_LDADD = $(common_unit_libs)
+common_trust_own_test_SOURCES = common/trust_own_test.c common/trust_own.c common/helper.c
+common_trust_own_test_CFLAGS = $(common_unit_cflags) $(CAP_CFLAGS)
+common_trust_own_test_LDADD = $(common_unit_libs) $(CAP_LIBS)
 common_spec_test_CFLAGS = $(common_unit_cflags)
 common_spec_test_LDADD = $(common_unit_libs)
 endif

@@ -286,7 +286,7 @@ static void random_bindings(void **state)
             for (size_t j = 0; j < i; j++)
                 for (size_t k = 0; k < from.n; k++)
                     if (place_set_has(&in[i], k) && place_set_has(&in[j], k))
-                        assert_true(share(&to, &out[i], &out[j]));
+                        assert_true(place_cores_share(&to, &out[i], &out[j]));
         free(from.p);
         free(to.p);
     }
