@@ -36,8 +36,8 @@ static void check_kernel(const struct manifest *m, const struct utsname *u, stru
 static void check_criu(const struct manifest *m, const struct facts *f, struct preflight *p)
 {
     struct criurun_version asked;
+    struct err err = {""};
     char version[32];
-    struct utsname u;
 
     if (access(f->criu, X_OK) < 0) {
         preflight_add(p, "criu", PREFLIGHT_FAIL, HERE, "%s: %s", f->criu, strerror(errno));
@@ -47,10 +47,8 @@ static void check_criu(const struct manifest *m, const struct facts *f, struct p
     criurun_version_tell(&asked, version, sizeof version);
     if (release(version) == 0)
         preflight_add(p, "criu", PREFLIGHT_FAIL, HERE, "%s does not tell its version", f->criu);
-    else if (uname(&u) < 0 || !criurun_version_fits(version, u.release))
-        preflight_add(p, "criu", PREFLIGHT_FAIL, HERE,
-                      "%s is version %s: 4.2 or later is needed (4.1.1 below Linux 6.16)", f->criu,
-                      version);
+    else if (criurun_version_check(f->criu, version, &err) < 0)
+        preflight_add(p, "criu", PREFLIGHT_FAIL, HERE, "%s", err.text);
     else if (release(version) < release(m->criu))
         preflight_add(p, "criu", PREFLIGHT_WARN, HERE, "%s is older than the %s that saved it",
                       version, m->criu);

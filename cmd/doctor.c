@@ -3,13 +3,17 @@
 
 #include "cmd/text.h"
 #include "cmd/verb.h"
+#include "common/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define FILE_BYTES 262144
 
 void doctor_add(struct doctor *d, const char *name, enum preflight_verdict v, const char *fmt, ...)
 {
@@ -26,6 +30,22 @@ void doctor_add(struct doctor *d, const char *name, enum preflight_verdict v, co
         p->text[0] = '\0';
     va_end(ap);
     err_clean(p->text);
+}
+
+bool doctor_each(const char *path, const char *separators, bool (*fn)(char *piece, void *arg),
+                 void *arg)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t len;
+    char *text = fd < 0 ? NULL : io_slurp(fd, FILE_BYTES, &len, NULL), *save = NULL;
+    bool found = false;
+
+    io_close(&fd);
+    for (char *piece = text ? strtok_r(text, separators, &save) : NULL; piece && !found;
+         piece = strtok_r(NULL, separators, &save))
+        found = fn(piece, arg);
+    free(text);
+    return found;
 }
 
 static enum preflight_verdict worst(const struct doctor *d)

@@ -36,6 +36,11 @@ struct doctor {
 void doctor_add(struct doctor *d, const char *name, enum preflight_verdict v, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Each piece of the file at `path` between any of `separators`, until fn returns true, which is then the answer; false also
+ * when there is no such file. */
+bool doctor_each(const char *path, const char *separators, bool (*fn)(char *piece, void *arg),
+                 void *arg);
+
 /* What Slurm tells: its release, plugstack, process tracking, requeue, times.  Sets conf_path and node. */
 void doctor_slurm(struct doctor *d);
 

@@ -72,7 +72,7 @@ static void kernel(struct doctor *d, const struct utsname *u)
     judge(d, "ptrace", hostcheck_ptrace(&err), &err, "criu may look into a job's processes");
 }
 
-static void criu(struct doctor *d, const struct utsname *u)
+static void criu(struct doctor *d)
 {
     struct criurun_version asked;
     struct err err = {""};
@@ -86,28 +86,17 @@ static void criu(struct doctor *d, const struct utsname *u)
     }
     criurun_version_ask(d->conf.criu, &asked);
     criurun_version_tell(&asked, version, sizeof version);
-    if (!criurun_version_fits(version, u->release))
-        doctor_add(d, "criu", PREFLIGHT_FAIL,
-                   "%s is version %s: 4.2 or later is needed (4.1.1 below Linux 6.16)",
-                   d->conf.criu, version);
+    if (criurun_version_check(d->conf.criu, version, &err) < 0)
+        doctor_add(d, "criu", PREFLIGHT_FAIL, "%s", err.text);
     else
         doctor_add(d, "criu", PREFLIGHT_GOOD, "%s, version %s", d->conf.criu, version);
 }
 
 /* The kernel's own switch against all file capabilities. */
-static bool no_file_caps(void)
+static bool is_no_file_caps(char *word, void *arg)
 {
-    int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
-    size_t len;
-    char *text = fd < 0 ? NULL : io_slurp(fd, 65536, &len, NULL), *save = NULL;
-    bool found = false;
-
-    io_close(&fd);
-    for (char *word = text ? strtok_r(text, " \n", &save) : NULL; word && !found;
-         word = strtok_r(NULL, " \n", &save))
-        found = strcmp(word, "no_file_caps") == 0;
-    free(text);
-    return found;
+    (void)arg;
+    return strcmp(word, "no_file_caps") == 0;
 }
 
 static void helpers(struct doctor *d)
@@ -119,7 +108,7 @@ static void helpers(struct doctor *d)
         doctor_add(d, "keeper", PREFLIGHT_FAIL, "%s: %s", d->conf.helper_dir, strerror(errno));
         return;
     }
-    if (no_file_caps())
+    if (doctor_each("/proc/cmdline", " \n", is_no_file_caps, NULL))
         doctor_add(
             d, "keeper", PREFLIGHT_FAIL,
             "the kernel was booted with no_file_caps: no file capability counts; take it out "
@@ -245,10 +234,9 @@ void doctor_node(struct doctor *d)
 {
     struct utsname u;
 
-    if (uname(&u) == 0) {
+    if (uname(&u) == 0)
         kernel(d, &u);
-        criu(d, &u);
-    }
+    criu(d);
     helpers(d);
     isolation(d);
     cgroup(d);

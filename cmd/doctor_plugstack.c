@@ -2,17 +2,13 @@
 #include "cmd/doctor.h"
 
 #include "common/helper.h"
-#include "common/io.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_BYTES 65536
 #define DEPTH 4
 
 /* The first line with checkpoint.so. */
@@ -62,29 +58,35 @@ static void take_include(const char *pattern, const char *file, int depth, struc
     globfree(&g);
 }
 
+/* A file that is being read. */
+struct reading {
+    const char *path;
+    int depth;
+    struct found *f;
+};
+
+static bool take_any(char *line, void *arg)
+{
+    const struct reading *r = arg;
+
+    line[strcspn(line, "#")] = '\0';
+    line += strspn(line, " \t");
+    if (strncmp(line, "include", 7) == 0 && (line[7] == ' ' || line[7] == '\t')) {
+        line += 7 + strspn(line + 7, " \t");
+        line[strcspn(line, " \t")] = '\0';
+        take_include(line, r->path, r->depth, r->f);
+    } else {
+        take_line(line, r->path, r->f);
+    }
+    return r->f->there;
+}
+
 static void take_file(const char *path, int depth, struct found *f)
 {
-    int fd = depth > DEPTH ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-    char *text, *save = NULL;
-    size_t len;
+    struct reading r = {path, depth, f};
 
-    text = fd < 0 ? NULL : io_slurp(fd, FILE_BYTES, &len, NULL);
-    io_close(&fd);
-    if (!text)
-        return;
-    for (char *line = strtok_r(text, "\n", &save); line && !f->there;
-         line = strtok_r(NULL, "\n", &save)) {
-        line[strcspn(line, "#")] = '\0';
-        line += strspn(line, " \t");
-        if (strncmp(line, "include", 7) == 0 && (line[7] == ' ' || line[7] == '\t')) {
-            line += 7 + strspn(line + 7, " \t");
-            line[strcspn(line, " \t")] = '\0';
-            take_include(line, path, depth, f);
-        } else {
-            take_line(line, path, f);
-        }
-    }
-    free(text);
+    if (depth <= DEPTH)
+        (void)doctor_each(path, "\n", take_any, &r);
 }
 
 /* A name without a slash is looked for in PluginDir. */

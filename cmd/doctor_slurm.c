@@ -3,9 +3,7 @@
 
 #include "cmd/capture.h"
 #include "cmd/doctor_release.h"
-#include "common/io.h"
 
-#include <fcntl.h>
 #include <slurm/slurm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +13,7 @@
 
 #define CONFIG_BYTES 262144
 #define PATIENCE_S 60
+#define WORD_BYTES 16
 
 /* The release that this program and the plugin were built for: its second number has no zero in front here. */
 #define BUILT_MAJOR SLURM_VERSION_MAJOR(SLURM_VERSION_NUMBER)
@@ -31,42 +30,42 @@ static void release(struct doctor *d, const char *config, const char *slurmd)
     doctor_add(d, "slurm", verdict, "%s", text);
 }
 
+#define CHILDREN "SignalChildrenProcesses"
+
+/* Its value, the last one that is there.  Never the answer to doctor_each(). */
+static bool take_children(char *line, void *arg)
+{
+    char *value = arg;
+
+    line[strcspn(line, "#")] = '\0';
+    line += strspn(line, " \t");
+    if (strncasecmp(line, CHILDREN, sizeof CHILDREN - 1) == 0) {
+        line += sizeof CHILDREN - 1;
+        line += strspn(line, " \t=");
+        snprintf(value, WORD_BYTES, "%.*s", (int)strcspn(line, " \t\r"), line);
+    }
+    return false;
+}
+
 /* Slurm tells most of cgroup.conf but not this key (seen in the source of 24.11 to 26.05): it is read where this node's
  * daemons read it, beside slurm.conf.  What Slurm takes for a yes counts as one. */
 static void children(struct doctor *d, const char *config)
 {
-    static const char key[] = "SignalChildrenProcesses";
-    char path[PATH_MAX - 16] = "", value[16] = "", *slash, *text, *save = NULL;
-    size_t len;
-    int fd;
+    char path[PATH_MAX - 16] = "", value[WORD_BYTES] = "", *slash;
 
     capture_value(config, "SLURM_CONF", path, sizeof path);
     slash = strrchr(path, '/');
     if (!slash)
         return;
     snprintf(slash, sizeof path - (size_t)(slash - path), "/cgroup.conf");
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    text = fd < 0 ? NULL : io_slurp(fd, CONFIG_BYTES, &len, NULL);
-    io_close(&fd);
-    if (!text)
-        return; /* there need not be one */
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        line[strcspn(line, "#")] = '\0';
-        line += strspn(line, " \t");
-        if (strncasecmp(line, key, sizeof key - 1) == 0) {
-            line += sizeof key - 1;
-            line += strspn(line, " \t=");
-            snprintf(value, sizeof value, "%.*s", (int)strcspn(line, " \t\r"), line);
-        }
-    }
-    free(text);
+    (void)doctor_each(path, "\n", take_children, value); /* there need not be one */
     if (strcasecmp(value, "yes") == 0 || strcasecmp(value, "true") == 0 ||
         strcasecmp(value, "up") == 0 || strcmp(value, "1") == 0)
         doctor_add(d, "signals", PREFLIGHT_WARN,
-                   "%s=%s in %s ends a job's processes before its last checkpoint: say no", key,
+                   CHILDREN "=%s in %s ends a job's processes before its last checkpoint: say no",
                    value, path);
     else
-        doctor_add(d, "signals", PREFLIGHT_GOOD, "%s=%s", key, *value ? value : "no");
+        doctor_add(d, "signals", PREFLIGHT_GOOD, CHILDREN "=%s", *value ? value : "no");
 }
 
 static void tracking(struct doctor *d, const char *config)

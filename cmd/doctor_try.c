@@ -142,16 +142,19 @@ static bool ours(const struct try_args *a, const char *verb, const char *option,
     return false;
 }
 
-/* Slurm calls a job running before its script has begun: until then nothing answers. */
+/* Slurm calls a job running before its script has begun: until then nothing answers.  An answer that it cannot be saved may
+ * be of the moment (a process is just ending), but not three times. */
 static bool create(const struct try_args *a, const char *job, char *text, size_t size)
 {
     int64_t end = progress_now_ms() + (int64_t)START_S * 1000;
+    int failed = 0;
 
     while (!ours(a, "create", "--wait=180", job, text, size)) {
         char state[32], reason[64];
 
+        failed += strstr(text, "not saved: ") != NULL;
         state_of(job, state, reason);
-        if (progress_now_ms() > end || strcmp(state, "RUNNING") != 0)
+        if (failed == 3 || progress_now_ms() > end || strcmp(state, "RUNNING") != 0)
             return false;
         nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     }

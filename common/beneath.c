@@ -97,7 +97,8 @@ static int check_file(int fd, const char *name, bool shared, struct err *err)
     if (st.st_uid != geteuid())
         return err_set(err, "%s belongs to uid %u, not to uid %u", name, st.st_uid, geteuid());
     if (st.st_mode & 022)
-        return err_set(err, "%s is writable by others than its owner", name);
+        return err_set(err, "%s is writable by others than its owner (mode %04o): chmod go-w it",
+                       name, st.st_mode & 07777);
     return 0;
 }
 

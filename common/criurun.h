@@ -68,6 +68,9 @@ void criurun_version_tell(struct criurun_version *v, char *text, size_t size);
  * fails on every socket (SO_PASSCRED). */
 bool criurun_version_fits(const char *version, const char *kernel);
 
+/* The same of the kernel that runs: 0, or -1 (ENOTSUP) with what is needed. */
+int criurun_version_check(const char *criu, const char *version, struct err *err);
+
 /* Our end of the streaming protocol's socket (SOCK_STREAM, close-on-exec, blocking).  Owned by run until taken
  * over with criurun_take_stream (then the caller closes it). */
 int criurun_stream(const struct criurun *run);

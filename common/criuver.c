@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -100,4 +101,17 @@ bool criurun_version_fits(const char *version, const char *kernel)
     unsigned criu = number(version), linux_ = number(kernel);
 
     return criu >= 4002000 || (criu >= 4001001 && linux_ > 0 && linux_ < 6016000);
+}
+
+int criurun_version_check(const char *criu, const char *version, struct err *err)
+{
+    struct utsname u;
+
+    if (uname(&u) < 0)
+        return err_sys(err, "uname");
+    if (criurun_version_fits(version, u.release))
+        return 0;
+    errno = ENOTSUP;
+    return err_set(err, "%s is version %s: 4.2 or later is needed (4.1.1 below Linux 6.16)", criu,
+                   version);
 }

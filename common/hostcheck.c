@@ -52,8 +52,7 @@ int hostcheck_ptrace(struct err *err)
     return err_set(
         err,
         "kernel.yama.ptrace_scope is %d: criu, which does not hold CAP_SYS_PTRACE, may not look "
-        "into "
-        "the job's processes; set it to 0 on this node (%s)",
+        "into the job's processes; set it to 0 on this node (%s)",
         scope, scope == 3 ? "3 stays until the next boot" : "sysctl kernel.yama.ptrace_scope=0");
 }
 
@@ -67,13 +66,13 @@ int hostcheck_keeper(const char *helper_dir, struct err *err)
     snprintf(path, sizeof path, "%s/keeper", helper_dir);
     if (helper_path_trusted(path, "keeper", err) < 0)
         return -1;
-    if (access(path, X_OK) < 0)
-        return err_sys(err, "keeper: %s cannot be executed", path);
     if (statvfs(path, &fs) < 0)
         return err_sys(err, "keeper: %s", path);
     errno = EPERM;
     if (fs.f_flag & (ST_NOSUID | ST_NOEXEC))
         return err_set(err, "keeper: %s is on a filesystem mounted nosuid or noexec", path);
+    if (access(path, X_OK) < 0)
+        return err_sys(err, "keeper: %s cannot be executed", path);
     caps = cap_get_file(path);
     text = caps ? cap_to_text(caps, NULL) : NULL;
     errno = EPERM;
@@ -83,8 +82,8 @@ int hostcheck_keeper(const char *helper_dir, struct err *err)
     else if (strcmp(text, "cap_checkpoint_restore=i") != 0)
         err_set(err,
                 "keeper: %s has the file capabilities '%s' instead of "
-                "'cap_checkpoint_restore=i'",
-                path, text);
+                "'cap_checkpoint_restore=i': setcap cap_checkpoint_restore=i %s",
+                path, text, path);
     else
         rc = 0;
     cap_free(text);

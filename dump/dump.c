@@ -137,6 +137,19 @@ static void save_log(const struct dump *d)
     (void)criurun_save_log(d->run, d->gen.taskfd, "dump.log", NULL);
 }
 
+/* One that is too old fails in some way of its own: then that is the reason. */
+static void blame_version(struct dump *d, struct err *err)
+{
+    struct err old = {""};
+    char version[32];
+
+    if (d->criu_version.pid <= 0)
+        return;
+    criurun_version_tell(&d->criu_version, version, sizeof version);
+    if (strcmp(version, "unknown") != 0 && criurun_version_check(d->facts.criu, version, &old) < 0)
+        err_prefix(err, "%s", old.text);
+}
+
 static void run(struct dump *d, struct err *err)
 {
     int rc;
@@ -156,10 +169,13 @@ static void run(struct dump *d, struct err *err)
     snapshot_end(d->snapshot);
     (void)snapshot_policy_release(d->policy);
     if (rc < 0) {
-        /* First the answer and the tree: what follows may hang with the file system, and then it
+        const int error = errno;
+
+        /* First the tree and the answer: what follows may hang with the file system, and then it
          * is the watchdog that sends it. */
-        proto_reply_fail(&d->reply, errno, "%s", err->text);
         continue_tree(d);
+        blame_version(d, err);
+        proto_reply_fail(&d->reply, error, "%s", err->text);
     }
     if (rc < 0 || !(d->request.flags & PROTO_F_STOP))
         wake_resumed(d);

@@ -173,8 +173,8 @@ int nsroot_possible(struct err *err)
             return err_sys(err, "waitpid");
     errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
     return errno
-               ? err_sys(err,
-                         "this node allows no new user, pid and mount namespace with its own /proc")
+               ? err_sys(err, "this node allows no new user, pid and mount namespace with its own "
+                              "/proc (user.max_user_namespaces is 0? a container?)")
                : 0;
 }
 

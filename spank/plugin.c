@@ -102,7 +102,10 @@ int slurm_spank_init(spank_t sp, int ac, char **av)
         return ESPANK_SUCCESS;
     for (size_t i = 0; i < sizeof spank_option_table / sizeof spank_option_table[0]; i++)
         if (spank_option_register(sp, &spank_option_table[i]) != ESPANK_SUCCESS)
-            slurm_error("checkpoint: option --%s cannot be registered", spank_option_table[i].name);
+            slurm_error(
+                "checkpoint: option --%s cannot be registered: is the plugin in plugstack.conf "
+                "twice, or has another plugin an option of that name?",
+                spank_option_table[i].name);
     if (context != S_CTX_REMOTE)
         submit_environment(context == S_CTX_LOCAL);
     return ESPANK_SUCCESS;

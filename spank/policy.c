@@ -54,7 +54,10 @@ int policy_facts(const struct conf *conf, const struct policy_task *t, struct fa
                    : -1;
     if (state.uid != t->uid) {
         errno = EPERM;
-        return err_set(err, "the prolog saw another user for job %u", t->job);
+        return err_set(err,
+                       "the prolog hook's note of job %u is of uid %u, not of uid %u (an earlier "
+                       "job of that id, left when the prolog failed: see slurmd's log)",
+                       t->job, state.uid, t->uid);
     }
     f->job = t->job;
     f->array_job = t->array_job;

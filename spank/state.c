@@ -26,7 +26,7 @@ static int open_dir(const char *dir, bool create, struct err *err)
     if (fstat(fd, &st) < 0 || st.st_uid != 0 || (st.st_mode & 022)) {
         close(fd);
         errno = EPERM;
-        return err_set(err, "%s is not root's alone", dir);
+        return err_set(err, "StateDir %s is not root's alone: chown it to root, chmod 700", dir);
     }
     return fd;
 }
@@ -75,18 +75,19 @@ static int read_record(int dirfd, const char *name, uint32_t job, struct state *
 
     fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return err_sys(err, "state of job %u", job);
+        return err_sys(err, "the prolog hook's note of job %u", job);
     n = read(fd, text, sizeof text - 1);
     io_close(&fd);
     if (n < 0)
-        return err_sys(err, "state of job %u", job);
+        return err_sys(err, "the prolog hook's note of job %u", job);
     text[n] = '\0';
     if (sscanf(text, "job=%u uid=%u epoch=%u nonce=%16s cluster=%63s node=%63s%n", &got.job,
                &got.uid, &got.epoch, got.nonce, got.cluster, got.node, &end) != 6 ||
         strcmp(text + end, "\n") != 0 || got.job != job || !facts_nonce_ok(got.nonce) ||
         !facts_name_ok(got.cluster) || !facts_name_ok(got.node)) {
         errno = EINVAL;
-        return err_set(err, "state of job %u is damaged", job);
+        return err_set(err, "the prolog hook's note of job %u is damaged: scontrol requeue %u", job,
+                       job);
     }
     *s = got;
     return 0;

@@ -30,7 +30,7 @@ static int open_dir(const char *dir, struct err *err)
         return fd;
     close(fd);
     errno = EPERM;
-    return err_set(err, "%s is not root's alone", dir);
+    return err_set(err, "StateDir %s is not root's alone: chown it to root, chmod 700", dir);
 }
 
 int tally_open(const char *state_dir, const struct tally_name *name, struct err *err)

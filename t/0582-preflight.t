@@ -62,6 +62,14 @@ mkdir "$dir/criu"
 refused "a directory for criu" 'criu: .* is not a plain file'
 rmdir "$dir/criu"
 refused "no criu" 'Criu: .*No such file'
+# One that is too old is found at the first checkpoint, in which it fails: the job runs on.
+criu_at /usr/sbin/criu
+job=$(submit --checkpoint=interval=0 -- "$(job_script old.sh "$PROGS/counter" "$HOME_DIR/stop")")
+ok "an old criu: the job runs" wait_step "$job" 3
+like "an old criu: no checkpoint, and why" "$(run scheckpoint create "$job" 2>&1)" 'is version 3\.17.*4\.2 or later is needed'
+ok "an old criu: the job runs on" goes_on "$job"
+run scancel "$job"
+ok "an old criu: it has ended" wait_until 60 no_process "$job"
 criu_at "$CRIU"
 
 # The kernel's own file is everybody's on this machine: another lies over it, for this Slurm's processes only.

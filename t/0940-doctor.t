@@ -72,6 +72,10 @@ tells "no such user" 1 fail try 'there is no user nosuch' --user nosuch
 tells "root" 1 fail try 'root has no checkpoints' --user root
 
 # What may be wrong, one by one
+cp "$TB/etc/checkpoint.conf" "$TEST_TMP/own.conf"
+echo MaxSize=1K >>"$TB/etc/checkpoint.conf"
+tells "a job that cannot be saved" 1 fail try 'create: .*not saved: .*the site allows .* for one .MaxSize.' --user ckptest
+cp "$TEST_TMP/own.conf" "$TB/etc/checkpoint.conf"
 keeper=$TB/inst/libexec/slurm-spank-checkpoint/keeper
 setcap -r "$keeper"
 tells "the keeper without its capability" 1 fail keeper 'lost its file capability: setcap cap_checkpoint_restore=i'
@@ -82,6 +86,10 @@ setcap cap_checkpoint_restore=i "$keeper"
 
 mount --bind "${keeper%/*}" "${keeper%/*}" && mount -o remount,bind,nosuid "${keeper%/*}"
 tells "a nosuid mount" 1 fail keeper 'mounted nosuid or noexec'
+umount "${keeper%/*}"
+
+mount --bind "${keeper%/*}" "${keeper%/*}" && mount -o remount,bind,noexec "${keeper%/*}"
+tells "a noexec mount" 1 fail keeper 'mounted nosuid or noexec'
 umount "${keeper%/*}"
 
 chmod o+w "${keeper%/*}/restore"
@@ -102,6 +110,10 @@ run_root scontrol update NodeName="${NODE}1" State=drain Reason=test
 tells "a node that is drained" 0 warn node 'DRAIN.*takes no jobs'
 run_root scontrol update NodeName="${NODE}1" State=undrain
 ok "it takes jobs again" wait_until 60 idle
+run_root scontrol update NodeName="${NODE}1" State=down Reason=test
+tells "a node that is down" 1 fail node 'DOWN.*start slurmd, see its log'
+run_root scontrol update NodeName="${NODE}1" State=resume
+ok "it is up again" wait_until 60 idle
 mount -t tmpfs -o size=1m tmpfs "$TEST_TMP/ro" && head -c 1020k /dev/zero >"$TEST_TMP/ro/full"
 tells "a directory that is full" 0 warn space 'free, [0-4] %' --conf "$(with "Dir=$TEST_TMP/ro/%u")"
 umount "$TEST_TMP/ro"
@@ -183,6 +195,9 @@ ok "no PlugStackConfig" wait_until 60 slurm_names_none
 tells "then the file beside slurm.conf counts" 0 good plugstack "in $TB/etc/plugstack.conf"
 is "all is well again" "$(doctor >/dev/null 2>&1; echo $?)" 0
 
+"$TESTBED" kill --dir "$TB" slurmctld
+tells "slurmctld is down" 1 fail slurm 'scontrol show config: .*(contact|connect)' --conf "$TB/etc/checkpoint.conf"
+"$TESTBED" restart --dir "$TB" slurmctld >/dev/null 2>&1
 kill "$(cat "$TB/run/munged.pid")"
 ok "munged has ended" wait_until 60 not test -S "$TB/munge/munge.sock"
 tells "munge is down" 1 fail munge 'munged' --conf "$TB/etc/checkpoint.conf"
