@@ -96,7 +96,12 @@ static void syslog_line(struct words *w, const struct facts *f, const struct pro
         when[0] = '\0';
     put(w, "<%d>%s" NAME ": ", LOG_DAEMON | (r->error ? LOG_WARNING : LOG_INFO), when);
     message(w, f, r, event);
-    put(w, " cluster=%s job=%u task=%s event=%s", f->cluster, f->job, f->task, event);
+    put(w, " cluster=%s job=%u step=", f->cluster, f->job);
+    if (strcmp(f->task, BATCH) == 0)
+        put(w, BATCH);
+    else
+        put(w, "%u", f->step);
+    put(w, " task=%s event=%s", f->task, event);
 }
 
 size_t journal_format(const struct facts *f, const struct proto_reply *reply, bool native,

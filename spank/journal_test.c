@@ -86,8 +86,11 @@ static void syslog_form(void **state)
     journal_format(&f, &r, false, out, sizeof out);
     assert_memory_equal(out, "<30>", 4);
     assert_non_null(strstr(out, " slurm-checkpoint: job 12 batch: restored gen-0001-000002 "
-                                "cluster=big job=12 task=batch event=restored"));
+                                "cluster=big job=12 step=batch task=batch event=restored"));
     assert_null(strchr(out, '\n'));
+    snprintf(f.task, sizeof f.task, "step-x.0");
+    journal_format(&f, &r, false, out, sizeof out);
+    assert_non_null(strstr(out, " job=12 step=3 task=step-x.0 event=restored"));
 }
 
 /* What does not fit is left out, and nothing is written beyond. */

@@ -103,6 +103,13 @@ is "with nothing of the job, which is over" "$(grep -c "job=\"$job\"" "$PROM")" 
 is "its file is gone" "$(find "$TB/run/checkpoint" -name 'tally.*' | wc -l)" 0
 is "and no other is left beside it" "$(ls -A "$TB/metrics")" "$(basename "$PROM")"
 
+# What spank-checkpoint(8) lists is what there is.
+page=$(sed -n '/^\.SH MONITORING/,/^\.SH LIMITS/p' "$TEST_TOP/doc/spank-checkpoint.8")
+names=$(sed -n 's/^# TYPE slurm_checkpoint_\([a-z_]*\) .*/\1/p' "$PROM")
+is "each name is in the manual page" "$(for name in $names; do grep -qwF "$name" <<<"$page" || echo "$name"; done)" ""
+is "and each that the rules for alerts use is there" "$(grep -o 'slurm_checkpoint_[a-z_]*' <<<"$page" | sort -u |
+    while read -r name; do [ "$name" = slurm_checkpoint_ ] || grep -q "^# TYPE $name " "$PROM" || echo "$name"; done)" ""
+
 metrics --output "$TB/metrics" >/dev/null
 ok "on demand: the same" diff "$PROM" <(metrics)
 chmod 777 "$TB/metrics"
@@ -114,4 +121,25 @@ wait_step "$job" 3 || tell "$job"
 run scancel "$job"
 ok "slurmd's log tells of it" wait_until 60 grep -q "epilog of job $job: metrics: .*chmod go-w" "$TB/log/slurmd-$DOCTOR_NODE.log"
 unlike "the node is not drained" "$(run_root sinfo -h -o %T)" drain
+
+# Without a journal: syslog's socket, where this machine has neither.
+taken() { python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).connect(sys.argv[1])' "$1" 2>/dev/null; }
+if [ -e /run/systemd/journal/socket ] || taken /dev/log; then
+    skip "what syslog gets" "this machine has a journal or syslog of its own"
+else
+    rm -f /dev/log
+    python3 "$TEST_TMP/listen.py" /dev/log "$TEST_TMP/syslog" &
+    syslog=$!
+    trap 'kill $listener $syslog 2>/dev/null; rm -f /dev/log; test_cleanup' EXIT
+    ok "syslog listens" wait_until 60 test -S /dev/log
+    sed -i '/^EventSocket=/d' "$TB/etc/checkpoint.conf"
+    job=$(submit --checkpoint=interval=0 -- "$(job_script count.sh "$PROGS/counter" "$HOME_DIR/stop")")
+    wait_step "$job" 3 || tell "$job"
+    ok "a checkpoint, with syslog" run scheckpoint create "$job"
+    told_syslog() {
+        grep -aqE "^<30>.* slurm-checkpoint: job $job batch: checkpoint gen-0000-000001, .* cluster=[^ ]+ job=$job step=batch task=batch event=checkpoint" "$TEST_TMP/syslog"
+    }
+    ok "its line has the job and the step in fields" wait_until 60 told_syslog
+    run scancel "$job"
+fi
 done_testing
