@@ -68,11 +68,42 @@ ok "purge" in_root dpkg -P slurm-spank-checkpoint
 nok "removes that too" test -e "$root/etc/slurm/plugstack.conf.d/checkpoint.conf"
 nok "and what was noted about jobs" test -e "$root/run/slurm-spank-checkpoint"
 
-ok "package rpm builds" "$TEST_TOP/contrib/package" rpm --output "$out"
+ok "package rpm builds, rpmlint-clean" "$TEST_TOP/contrib/package" rpm --output "$out"
 rpm=$(find "$out" -name '*.rpm' ! -name '*.src.rpm')
 like "the rpm gives the keeper its bit" "$(rpm -qp --filecaps -l "$rpm" 2>/dev/null)" \
     "/keeper[[:space:]]+cap_checkpoint_restore=i"
 like "it requires this Slurm release" "$(rpm -qpR "$rpm" 2>/dev/null)" "^slurm >= $release"
-ok "so is the source package is there" test -s "$(ls "$out"/*.src.rpm)"
+ok "the source package is there" test -s "$(ls "$out"/*.src.rpm)"
+is "it has no scriptlets" "$(rpm -qp --scripts "$rpm" 2>/dev/null)" ""
+is "all of it is root's, and nothing setuid or writable by others" \
+    "$(rpm -qp --qf '[%{FILENAMES} %{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME}\n]' "$rpm" 2>/dev/null |
+        grep -vE ' (l|-r[wx-]{2}|dr[wx-]{2})[^ ]* root root$|^/usr/lib/\.build-id')$(rpm -qplv "$rpm" 2>/dev/null |
+        grep -E '^.{3}[sS]|^.{6}[sS]|^[^l].{4}w|^[^l].{7}w')" ""
+
+# Into a tree of its own, with a database of its own: as dnf would, but that Debian's rpm knows nothing of what it requires
+rpmroot=$root/tmp/rpm
+mkdir "$rpmroot"
+into() { rpm --root "$rpmroot" --dbpath /var/lib/rpm "$@" 2>&1; }
+rpmkeeper=$rpmroot$keeper
+dropin=$rpmroot/etc/slurm/plugstack.conf.d/checkpoint.conf
+ok "rpm installs it" into -i --nodeps "$rpm"
+is "and verifies it: sizes, digests, modes, owners, capabilities" "$(into -V --nodeps slurm-spank-checkpoint)" ""
+is "the keeper has its bit, and nothing else" "$(getcap -r "$rpmroot")" "$rpmkeeper cap_checkpoint_restore=i"
+is "the drop-in enables nothing" "$(grep -vcE '^(#|$)' "$dropin")" 0
+ok "the completion is there" test -s "$rpmroot/usr/share/bash-completion/completions/scheckpoint"
+is "and three manual pages" "$(find "$rpmroot/usr/share/man" -type f | wc -l)" 3
+setcap -r "$rpmkeeper"
+like "rpm -V tells of a lost capability" "$(into -V --nodeps slurm-spank-checkpoint)" '^\.{8}P +.*/keeper$'
+ok "rpm gives it back" into --setcaps slurm-spank-checkpoint
+is "so that all is well again" "$(into -V --nodeps slurm-spank-checkpoint)" ""
+echo 'optional checkpoint.so # mine' >>"$dropin"
+exec 7<"$rpmkeeper"
+ok "rpm upgrades it" into -U --force --nodeps "$rpm"
+like "the admin's drop-in stays" "$(cat "$dropin")" '# mine$'
+is "the new keeper has its bit" "$(getcap "$rpmkeeper")" "$rpmkeeper cap_checkpoint_restore=i"
+isnt "and is another file than the one that runs" "$(stat -L -c %i /proc/self/fd/7)" "$(stat -c %i "$rpmkeeper")"
+exec 7<&-
+ok "rpm removes it" into -e slurm-spank-checkpoint
+is "all but what the admin wrote" "$(find "$rpmroot" -path "$rpmroot/var/lib/rpm" -prune -o -type f -print)" "$dropin.rpmsave"
 is "the checkout was not written to" "$(cd "$TEST_TOP" && find . -newer "$TEST_TMP/up" -not -path './.git/*' -type f)" ""
 done_testing
