@@ -15,13 +15,14 @@ vmtest --package /nonexistent >/dev/null 2>&1
 is "no such package: status 2" $? 2
 list=$(vmtest --list)
 like "the smoke is a story" "$list" '^smoke +1 machine'
+like "those of NUMA have two machines" "$list" '^numa +2 machine'
 like "there are some for two machines" "$list" '^two-nodes +2 machine'
 dist=$(sed -n '/vmtest/p' "$TEST_TOP/contrib/local.mk" | tr ' \t\\' '\n\n\n')
 for file in "$TEST_TOP"/contrib/vmtest.d/*; do
     name=${file##*/}
     ok "$name is part of a release" grep -qx "contrib/vmtest.d/$name" <<<"$dist"
     case $name in
-        *.conf | *.pl) ;;
+        *.conf | *.pl | *.c) ;;
         *) ok "$name is bash" bash -n "$file" ;;
     esac
     grep -q '^done_testing$' "$file" || continue

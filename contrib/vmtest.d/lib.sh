@@ -15,19 +15,22 @@ HOMES=/shared/home
 [ "$NODES" -eq 1 ] || HOMES=/export/home
 SCRATCH=/shared/scratch
 LONG=600
-n=0 failed=0
+n=0 failed=0 last=$SECONDS
 
 ok() {
-    local name=$1 out rc
+    local name=$1 out rc took=''
     shift
     out=$("$@" 2>&1)
     rc=$?
     n=$((n + 1))
+    # Where the time goes, since the line before.
+    [ $((SECONDS - last)) -lt 5 ] || took=" # $((SECONDS - last)) s"
+    last=$SECONDS
     if [ $rc -eq 0 ]; then
-        echo "ok $n - $name"
+        echo "ok $n - $name$took"
     else
         failed=$((failed + 1))
-        echo "not ok $n - $name"
+        echo "not ok $n - $name$took"
         printf '%s\n' "command: $* (status $rc)" "$out" | tail -n 30 | sed 's/^/#   /'
     fi
     return $rc
@@ -56,7 +59,7 @@ on() { # NODE COMMAND...: as root there
     shift
     if [ "$node" = "$NODE" ]; then "$@"; else ssh -q -o BatchMode=yes -o ConnectTimeout=60 "$node" "$(printf '%q ' "$@")"; fi
 }
-host() { echo "vmtest: ask $*"; } # kill NODE | start NODE: of who runs these machines
+host() { echo "vmtest: ask $*"; } # kill NODE | start NODE [NUMA]: of who runs these machines
 
 state_of() { scontrol show job "$1" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p'; }
 state_is() { [ "$(state_of "$1")" = "$2" ]; }
@@ -97,6 +100,14 @@ start_now() { # JOB
     sleep 5
     ! state_is "$1" PENDING || scontrol update "job=$1" StartTime=now
 }
+
+# Slurm shows a job that was requeued and held in more than one way.
+held() { # JOB
+    local now
+    now=$(scontrol show job "$1" 2>/dev/null)
+    [[ $now != *JobState=COMPLETING* && $now =~ JobState=SPECIAL_EXIT|\ Reason=[A-Za-z_]*([Hh]eld|SPECIAL_EXIT) ]]
+}
+release() { as_user scontrol release "$1" && start_now "$1"; } # JOB: one that is held
 
 submit() { as_user sbatch --parsable --requeue --mem=150 "$@" 2>/tmp/submit.err; }
 # submitted NAME ARGUMENT...: sets `job`
