@@ -83,12 +83,12 @@ group_of() { # JOB
 # pids_in JOB: "PID OWN-NUMBER" of each process below its batch step on this machine; under isolation=private the job
 # numbers them itself, and the last number of NSpid is that.
 pids_in() {
-    local p group
-    group=$(group_of "$1")
-    for p in $(pgrep -u alice); do
-        ! grep -qE "/$group/step_batch/user" "/proc/$p/cgroup" 2>/dev/null ||
-            echo "$p $(sed -n 's/^NSpid:.*\t\([0-9]*\)$/\1/p' "/proc/$p/status")"
-    done
+    local of
+    # With few processes: each costs a tenth of a second here.
+    mapfile -t of < <(grep -lsE "/$(group_of "$1")/step_batch/user" /proc/[0-9]*/cgroup)
+    [ ${#of[@]} -eq 0 ] ||
+        awk -v uid="$(id -u alice)" '$1 == "Pid:" { p = $2 } $1 == "Uid:" { u = $2 } $1 == "NSpid:" && u == uid { print p, $NF }' \
+            "${of[@]/%cgroup/status}" 2>/dev/null
 }
 pid_of() { pids_in "$1" | awk -v own="$2" '$2 == own { print $1 }'; } # JOB OWN-NUMBER
 

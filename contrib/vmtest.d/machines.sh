@@ -7,7 +7,7 @@
 # Until vmtest says otherwise. work is the group's own directory, base the one of the whole run.
 work='' base='' image='' shell=no keep=no limit='' passed=0 failed=0 oopses=0
 declare -A machines=() # name: pid of qemu
-oops_pattern='Oops: |BUG: |kernel BUG at |Kernel panic - |general protection fault, '
+oops_pattern='Oops: |Kernel panic - |kernel BUG at |general protection fault, '
 
 # Is KVM there, and does it work?  Some hosts show the device and hang: a kernel without a root must end by itself.
 machines_accel() {
