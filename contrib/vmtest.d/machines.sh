@@ -20,8 +20,9 @@ machines_accel() {
         # qemu 7.2 damages the flags in its cmpxchg16b, which the kernel uses everywhere; la57 only costs time.
         accel=(-accel "tcg,thread=multi" -cpu "max,-cx16,-la57")
         # Timers of an emulated machine on a busy host do not stand the kernel's test.
-        # An Oops ends the machine: see machines_oops.
-        kernel_words="no_timer_check mitigations=off oops=panic panic=-1"
+        # An Oops ends the machine: see machines_oops. A busy host is no reason to give anything up.
+        kernel_words="no_timer_check mitigations=off oops=panic panic=-1 nosoftlockup systemd.service_watchdogs=0"
+        kernel_words+=" systemd.default_timeout_start_sec=1800 systemd.default_device_timeout_sec=1800"
     fi
 }
 
