@@ -57,7 +57,11 @@ as_user() { runuser -l alice -c "$*"; }
 on() { # NODE COMMAND...: as root there
     local node=$1
     shift
-    if [ "$node" = "$NODE" ]; then "$@"; else ssh -q -o BatchMode=yes -o ConnectTimeout=60 "$node" "$(printf '%q ' "$@")"; fi
+    if [ "$node" = "$NODE" ]; then
+        "$@"
+    else # one that is killed meanwhile says nothing any more
+        ssh -q -o BatchMode=yes -o ConnectTimeout=60 -o ServerAliveInterval=20 "$node" "$(printf '%q ' "$@")"
+    fi
 }
 host() { echo "vmtest: ask $*"; } # kill NODE | start NODE [NUMA]: of who runs these machines
 
