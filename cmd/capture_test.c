@@ -37,12 +37,12 @@ static void run(void **state)
     char text[64], small[8];
 
     (void)state;
-    assert_int_equal(capture_run(both, 60, text, sizeof text, NULL), 3);
+    assert_int_equal(capture_run(both, 600, text, sizeof text, NULL), 3);
     assert_string_equal(text, "out\nerr\n");
-    assert_int_equal(capture_run(reads, 60, text, sizeof text, NULL), 0);
+    assert_int_equal(capture_run(reads, 600, text, sizeof text, NULL), 0);
     assert_string_equal(text, "");
     /* What is too much is dropped, and the program does not wait for it. */
-    assert_int_equal(capture_run(much, 60, small, sizeof small, NULL), 0);
+    assert_int_equal(capture_run(much, 600, small, sizeof small, NULL), 0);
     assert_string_equal(small, "0\n1\n2\n3");
 }
 

@@ -324,7 +324,7 @@ static void stuck_writer(void **state)
     start = capture_now_ms();
     assert_int_equal(pack_finish(p, start + 200, &e), -1);
     assert_int_equal(errno, ETIMEDOUT);
-    assert_true(capture_now_ms() - start < 5000);
+    assert_true(capture_now_ms() - start < 60000);
     assert_false(pack_destroy(p));
     for (size_t left = MANIFEST_FRAME_MAX; left > 0;) {
         ssize_t n = read(pipefd[0], buf, sizeof buf);

@@ -123,7 +123,7 @@ static void test_busy_group(void **state)
     assert_int_equal(errno, EBUSY);
     assert_non_null(strstr(err.text, "group"));
     kill(member, SIGKILL);
-    assert_int_equal(procs_wait_free(ids, 1, 5000, &err), 0);
+    assert_int_equal(procs_wait_free(ids, 1, 60000, &err), 0);
 }
 
 static void test_kill_descendants(void **state)
@@ -154,7 +154,7 @@ static void test_kill_descendants(void **state)
     assert_int_equal(read(link[0], &deep, sizeof deep), sizeof deep);
     close(link[0]);
     close(link[1]);
-    assert_int_equal(procs_kill_descendants(5000, &err), 0);
+    assert_int_equal(procs_kill_descendants(60000, &err), 0);
     assert_int_equal(kill(deep, 0), -1);
     assert_int_equal(errno, ESRCH);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
