@@ -16,4 +16,4 @@ EXTRA_DIST += contrib/vmtest.d/boot contrib/vmtest.d/cgroup.conf contrib/vmtest.
 	contrib/vmtest.d/smoke contrib/vmtest.d/doctor contrib/vmtest.d/yama contrib/vmtest.d/namespaces contrib/vmtest.d/memory \
 	contrib/vmtest.d/limit contrib/vmtest.d/steps contrib/vmtest.d/private-tmp contrib/vmtest.d/two-nodes contrib/vmtest.d/nfs-restart \
 	contrib/vmtest.d/nfs-home contrib/vmtest.d/node-lost contrib/vmtest.d/flaky-disk contrib/vmtest.d/numa contrib/vmtest.d/rows \
-	contrib/vmtest.d/leftovers contrib/vmtest.d/threads.c
+	contrib/vmtest.d/leftovers contrib/vmtest.d/threads.c contrib/vmtest.d/inside contrib/vmtest.d/upgrade
