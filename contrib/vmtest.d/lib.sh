@@ -90,9 +90,9 @@ pids_in() {
     local of
     # With few processes: each costs a tenth of a second here.
     mapfile -t of < <(grep -lsE "/$(group_of "$1")/step_batch/user" /proc/[0-9]*/cgroup)
-    [ ${#of[@]} -eq 0 ] ||
-        awk -v uid="$(id -u alice)" '$1 == "Pid:" { p = $2 } $1 == "Uid:" { u = $2 } $1 == "NSpid:" && u == uid { print p, $NF }' \
-            "${of[@]/%cgroup/status}" 2>/dev/null
+    # By cat: one of them may have ended meanwhile, and awk reads nothing behind a file that is not there.
+    [ ${#of[@]} -eq 0 ] || cat "${of[@]/%cgroup/status}" 2>/dev/null |
+        awk -v uid="$(id -u alice)" '$1 == "Pid:" { p = $2 } $1 == "Uid:" { u = $2 } $1 == "NSpid:" && u == uid { print p, $NF }'
 }
 pid_of() { pids_in "$1" | awk -v own="$2" '$2 == own { print $1 }'; } # JOB OWN-NUMBER
 
