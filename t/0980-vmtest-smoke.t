@@ -11,7 +11,10 @@
 
 [ "$(id -u)" -eq 0 ] || skip_all "needs root"
 log=$TEST_TMP/vmtest.log
-"$TEST_TOP/contrib/vmtest" >"$log" 2>&1 </dev/null
+# What is kept between runs is used where somebody keeps it, and not left behind where nobody does.
+cache=/var/cache/slurm-spank-checkpoint-vmtest
+[ -d "$cache" ] || cache=$TEST_TMP/cache
+"$TEST_TOP/contrib/vmtest" --cache "$cache" >"$log" 2>&1 </dev/null
 status=$?
 story='' points=0
 while IFS= read -r line; do
