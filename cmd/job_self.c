@@ -39,7 +39,7 @@ bool job_in_cgroup(const char *line, uint32_t *id, uint64_t *sluid)
     if (begin) {
         begin += strlen("/job_");
         length = strcspn(begin, "/\n");
-        if (begin[length] == '/' && length < sizeof number) {
+        if (length < sizeof number && begin[length] == '/') {
             memcpy(number, begin, length);
             number[length] = '\0';
             if (job_parse_name(number, &job) && !job.is_task) {
