@@ -55,7 +55,7 @@ dump_unit_cflags = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(L
 dump_unit_libs = libdump.la libcrimg.la libcriupb.la libimage.la libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	common/criurun_test common/criuwhy_test \
-	dump/capture_test dump/cut_test dump/images_test dump/maps-line_test dump/pack_test dump/plain_test dump/priority_test dump/room_test dump/target_test \
+	dump/capture_test dump/cut_test dump/images_test dump/maps-line_test dump/pack_test dump/plain_test dump/room_test dump/target_test \
 	dump/watchdog_test
 common_criurun_test_SOURCES = common/criurun_test.c common/scratch.c common/scratch.h
 common_criurun_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -76,8 +76,6 @@ dump_maps_line_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 dump_maps_line_test_LDADD = $(CMOCKA_LIBS)
 dump_pack_test_CFLAGS = $(dump_unit_cflags)
 dump_pack_test_LDADD = $(dump_unit_libs) libcriurun.la
-dump_priority_test_CFLAGS = $(dump_unit_cflags)
-dump_priority_test_LDADD = $(dump_unit_libs)
 dump_plain_test_SOURCES = dump/plain_test.c common/scratch.c common/scratch.h
 dump_plain_test_CFLAGS = $(dump_unit_cflags)
 dump_plain_test_LDADD = $(dump_unit_libs)
