@@ -11,7 +11,6 @@
 #include "common/helper.h"
 #include "common/io.h"
 #include "dump/capture.h"
-#include "dump/priority.h"
 #include "dump/target.h"
 #include "dump/watchdog.h"
 
@@ -204,8 +203,7 @@ int main(int argc, char **argv)
         return 0;
     }
     offer_to_oom_killer();
-    priority_prepare(HELPER_FD_PIDFD + 1);
-    if (helper_sanitize(HELPER_FD_PIDFD + 1, &err) < 0) {
+    if (helper_sanitize(HELPER_FD_PIDFD, &err) < 0) {
         fprintf(stderr, "dump: %s\n", err.text);
         return 1;
     }

@@ -7,10 +7,6 @@
 
 #include <stdbool.h>
 
-/* Right at the start, while this process is still open to its user: see priority.c.  Takes the descriptor fd, whatever it
- * was before. */
-void priority_prepare(int fd);
-
 /* Lower priority for the processors and the disk, for all threads of this process; without `all` the main one stays what
  * it is, because it watches how much memory is left. */
 void priority_lower(bool all);

@@ -52,7 +52,7 @@ static void child(const struct facts *f, const char *name, const int *fds, int n
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    setsid(); /* for dump/priority.c */
+    setpgid(0, 0);
     snprintf(path, sizeof path, "%s/%s", f->helper_dir, name);
     /* Ambient: the helper is a plain file.  Holding the capability, it is closed to the user's
      * other processes from its first instruction. */
@@ -89,6 +89,7 @@ int keeper_run_start(struct keeper_run *run, const struct facts *f, const struct
 
         child(f, trust_helper(dump), fds, dump ? 4 : 3);
     }
+    setpgid(pid, pid);
     io_close(&request[0]);
     io_close(&request[1]);
     io_close(&result[1]);
@@ -148,11 +149,6 @@ void keeper_run_finish(struct keeper_run *run, int status, struct proto_reply *r
 
 void keeper_run_kill(const struct keeper_run *run, int sig)
 {
-    siginfo_t info;
-
-    if (run->pid <= 0 || kill(-run->pid, sig) == 0)
-        return;
-    /* Right after its start it is not a group yet.  Once it has been reaped its number may be another's. */
-    if (waitid(P_PID, (id_t)run->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
-        kill(run->pid, sig);
+    if (run->pid > 0)
+        kill(-run->pid, sig);
 }

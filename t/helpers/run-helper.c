@@ -158,7 +158,7 @@ static void exec_helper(const char *name, int request, int result, int pidfd)
     become_user();
     if (!o.no_cap)
         take_cap();
-    setsid();
+    setpgid(0, 0);
     if (helper_fds_place(fds, pidfd >= 0 ? 4 : 3, &err) == 0)
         execve(path, argv, o.keep_env ? environ : envp);
     die(path);
@@ -201,8 +201,7 @@ static void shoot(pid_t pid)
     if (kill_after < 0)
         return;
     sleep_ms(kill_after);
-    if (kill(-pid, kill_signal) < 0)
-        kill(pid, kill_signal); /* it is not a group yet */
+    kill(-pid, kill_signal);
     kill_after = -1;
 }
 
@@ -221,6 +220,7 @@ static void run(const char *name, const struct proto_request *r, struct proto_re
         die("fork");
     if (pid == 0)
         exec_helper(name, request[0], result[1], pidfd);
+    setpgid(pid, pid);
     io_close(&request[0]);
     io_close(&result[1]);
     io_close(&pidfd);
