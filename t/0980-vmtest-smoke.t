@@ -6,7 +6,7 @@
 # vm: yes
 #
 # The smoke of contrib/vmtest: our package on Debian 13 under systemd, in a virtual machine.  Mostly it waits; emulated, and
-# beside other tests, it takes many minutes.  contrib/check --no-vm leaves it out.
+# beside other tests, it takes many minutes: contrib/check --vm runs it.
 . "$(dirname "$0")/lib.sh"
 
 [ "$(id -u)" -eq 0 ] || skip_all "needs root"
