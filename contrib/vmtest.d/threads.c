@@ -53,7 +53,8 @@ static void set_policy(int policy, unsigned nodes)
 {
     unsigned long mask = nodes;
 
-    need(syscall(SYS_set_mempolicy, policy, nodes ? &mask : NULL, nodes ? 64UL : 0UL) == 0, "set_mempolicy");
+    need(syscall(SYS_set_mempolicy, policy, nodes ? &mask : NULL, nodes ? 64UL : 0UL) == 0,
+         "set_mempolicy");
 }
 
 static void *work(void *arg)
@@ -90,17 +91,23 @@ static void *area(size_t size, int bound)
 int main(int argc, char **argv)
 {
     const char *mode = argc > 2 ? argv[1] : "";
-    int n = strcmp(mode, "many") == 0 && argc == 4 ? atoi(argv[2]) : strcmp(mode, "places") == 0 ? 4 : 0;
-    const int many = n != 0 && argc == 4;
+    int n = 0;
     pthread_t t;
+    int many;
 
+    if (strcmp(mode, "many") == 0 && argc == 4)
+        n = (int)strtol(argv[2], NULL, 10);
+    else if (strcmp(mode, "places") == 0)
+        n = 4;
+    many = n != 0 && argc == 4;
     if (n == 0 && strcmp(mode, "memory") != 0)
         return 2;
     stop = argv[argc - 1];
     setlinebuf(stdout);
     need(pthread_barrier_init(&ready, NULL, (unsigned)n + 1) == 0, "barrier");
     for (int i = 0; i < n; i++)
-        need(pthread_create(&t, NULL, work, many ? NULL : (void *)&places[i]) == 0, "pthread_create");
+        need(pthread_create(&t, NULL, work, many ? NULL : (void *)&places[i]) == 0,
+             "pthread_create");
     pthread_barrier_wait(&ready);
     if (strcmp(mode, "memory") == 0)
         set_policy(MPOL_BIND, 2);
