@@ -1,6 +1,6 @@
 slurmplugin_LTLIBRARIES += checkpoint.la
 checkpoint_la_SOURCES = \
-	spank/plugin.c spank/node.c spank/node.h spank/expire.c spank/expire.h spank/launch.c spank/launch.h spank/jobclock.c spank/jobclock.h spank/launch_env.h spank/nsroot.c spank/nsroot.h \
+	spank/plugin.c spank/node.c spank/node.h spank/expire.c spank/expire.h spank/launch.c spank/launch.h spank/jobclock.c spank/jobclock.h spank/launch_env.h spank/leftgroup.c spank/leftgroup.h spank/nsroot.c spank/nsroot.h \
 	spank/policy.c spank/policy.h spank/policy_user.c spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
 	spank/metrics.c spank/metrics.h spank/tally.h spank/tally_root.c \
 	spank/srun.c spank/srun.h spank/submit.c spank/submit.h spank/submit_restore.c spank/submit_restore.h
@@ -51,6 +51,10 @@ spank_environ_test_LDADD = $(CMOCKA_LIBS)
 spank_elsewhere_test_SOURCES = spank/elsewhere_test.c spank/elsewhere.c
 spank_elsewhere_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 spank_elsewhere_test_LDADD = libcommon.la $(CMOCKA_LIBS)
+check_PROGRAMS += spank/leftgroup_test
+spank_leftgroup_test_SOURCES = spank/leftgroup_test.c spank/leftgroup.c spank/leftgroup.h
+spank_leftgroup_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+spank_leftgroup_test_LDADD = libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += spank/hook_test
 spank_hook_test_SOURCES = spank/hook_test.c spank/hook.c
 spank_hook_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

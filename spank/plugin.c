@@ -8,6 +8,7 @@
  */
 #include "common/conf.h"
 #include "spank/launch.h"
+#include "spank/leftgroup.h"
 #include "spank/node.h"
 #include "spank/srun.h"
 #include "spank/submit.h"
@@ -318,8 +319,10 @@ int slurm_spank_exit(spank_t sp, int ac, char **av)
 {
     uint32_t job = 0, step = 0;
 
-    if (spank_context() == S_CTX_REMOTE && options.asked && geteuid() == 0 &&
-        spank_get_item(sp, S_JOB_ID, &job) == ESPANK_SUCCESS &&
+    if (spank_context() != S_CTX_REMOTE || !options.asked || geteuid() != 0)
+        return ESPANK_SUCCESS;
+    leftgroup_remove();
+    if (spank_get_item(sp, S_JOB_ID, &job) == ESPANK_SUCCESS &&
         spank_get_item(sp, S_JOB_STEPID, &step) == ESPANK_SUCCESS &&
         step < SLURM_MAX_NORMAL_STEP_ID)
         node_end_step(conf_path(ac, av), job, step);
