@@ -1,5 +1,5 @@
 EXTRA_DIST += \
-	contrib/bench contrib/bench-image contrib/bench-incremental contrib/bench-launch contrib/bench-pause contrib/check contrib/check-arm64 contrib/check-messages contrib/debian-suite.sh contrib/functions.sh contrib/gallery contrib/get-criu contrib/install-deps contrib/package contrib/pid-collisions contrib/quickstart contrib/slurm-devel contrib/vmtest \
+	contrib/bench contrib/bench-image contrib/bench-incremental contrib/bench-job contrib/bench-launch contrib/bench-pause contrib/check contrib/check-arm64 contrib/check-messages contrib/debian-suite.sh contrib/functions.sh contrib/gallery contrib/get-criu contrib/install-deps contrib/package contrib/pid-collisions contrib/quickstart contrib/slurm-devel contrib/vmtest \
 	contrib/testbed contrib/plugstack-checkpoint.conf contrib/debian/control contrib/debian/copyright \
 	contrib/debian/postinst contrib/debian/postrm contrib/debian/rules contrib/debian/slurm-spank-checkpoint.lintian-overrides contrib/debian/source/format \
 	contrib/rpm/rpmlint.toml contrib/rpm/slurm-spank-checkpoint.spec.in .ci/run .clang-tidy build-aux/tap-driver.sh
