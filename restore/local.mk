@@ -15,7 +15,7 @@ librestore_la_SOURCES = \
 	restore/filter.c restore/filter.h restore/filter_core.c restore/filter_file.c restore/filter_impl.h restore/filter_mm.c \
 	restore/procs.c restore/procs.h \
 	restore/putback.c restore/putback.h restore/putback_copy.c restore/putback_cut.c \
-	restore/putback_impl.h restore/putback_path.c restore/serve.c restore/serve.h restore/tree.c restore/tree.h
+	restore/putback_impl.h restore/putback_path.c restore/serve.c restore/serve.h restore/serve_impl.h restore/serve_stream.c restore/tree.c restore/tree.h
 librestore_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CRYPTO_CFLAGS) -pthread
 librestore_la_LIBADD = \
 	libread.la libcriurun.la libcrimg.la libcriupb.la libimage.la libhelper.la libcommon.la \
