@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * slurmapi - the calls of libslurm whose form depends on Slurm's release, under one form.  What SLURM_VERSION_NUMBER says
- * at the build counts; the plugin and the programs are built for one release (slurm.h and slurm_errno.h of 22.05, 24.11
+ * at the build counts; the plugin and the programs are built for one release (slurm.h and slurm_errno.h of 22.05, 24.11, 25.11
  * and 26.05 were compared).
  *
  * For programs that link libslurm (shepherd, scheckpoint); never the keeper and its helpers.
@@ -51,7 +51,7 @@ static inline int slurmapi_requeue(uint32_t job_id, uint32_t flags)
 /* slurm_signal_job_step(): 0, or an error with slurmapi_errno() */
 static inline int slurmapi_signal_step(uint32_t job_id, uint32_t step_id, uint16_t signal)
 {
-#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(26, 5, 0)
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(25, 11, 0)
     slurm_step_id_t step = {.job_id = job_id, .step_id = step_id, .step_het_comp = NO_VAL};
 
     return slurm_signal_job_step(&step, signal);
@@ -68,11 +68,29 @@ typedef __typeof__(slurm_hostlist_create(NULL)) slurmapi_hostlist;
 static inline void slurmapi_init_update(job_desc_msg_t *desc, uint32_t job_id)
 {
     slurm_init_job_desc_msg(desc);
-#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(26, 5, 0)
-    desc->step_id = SLURMAPI_JOB(job_id);
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(25, 11, 0)
+    desc->step_id = (slurm_step_id_t){.job_id = job_id, .step_id = NO_VAL, .step_het_comp = NO_VAL};
 #else
     desc->job_id = job_id;
 #endif
+}
+
+/* Another number for a job that was loaded: what slurm_get_job_stdout() puts for %j. Since 25.11 that stands in another
+ * member, beside job_id. */
+static inline void slurmapi_renumber(slurm_job_info_t *j, uint32_t job_id)
+{
+    j->job_id = job_id;
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(25, 11, 0)
+    j->step_id.job_id = job_id;
+#endif
+}
+
+/* slurm_get_job_stderr(); since 25.11 that gives nothing where standard error goes to the same file as standard output. */
+static inline void slurmapi_job_stderr(char *buf, int size, slurm_job_info_t *j)
+{
+    slurm_get_job_stderr(buf, size, j);
+    if (!buf[0] && j->batch_flag)
+        slurm_get_job_stdout(buf, size, j);
 }
 
 /* What the last call failed with: errno, where slurm_get_errno() is no longer */

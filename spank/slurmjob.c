@@ -77,13 +77,19 @@ static void output_of(slurm_job_info_t *j, struct output *o)
 {
     memset(o, 0, sizeof *o);
     slurm_get_job_stdout(o->out, sizeof o->out - 1, j);
-    slurm_get_job_stderr(o->err, sizeof o->err - 1, j);
+    slurmapi_job_stderr(o->err, sizeof o->err - 1, j);
+}
+
+/* An interactive job has none. */
+static bool same(const char *a, const char *b)
+{
+    return a[0] && !strcmp(a, b);
 }
 
 static bool meet(const struct output *a, const struct output *b)
 {
-    return !strcmp(a->out, b->out) || !strcmp(a->out, b->err) || !strcmp(a->err, b->out) ||
-           !strcmp(a->err, b->err);
+    return same(a->out, b->out) || same(a->out, b->err) || same(a->err, b->out) ||
+           same(a->err, b->err);
 }
 
 /* Would the next job, or the next task of the array, write elsewhere? */
@@ -92,7 +98,7 @@ static bool depends_on_number(const slurm_job_info_t *j, const struct output *ow
     slurm_job_info_t next = *j;
     struct output other;
 
-    next.job_id++;
+    slurmapi_renumber(&next, next.job_id + 1);
     if (j->array_job_id)
         next.array_task_id++;
     output_of(&next, &other);
@@ -110,6 +116,8 @@ static bool alone_among(job_info_msg_t *msg, uint32_t job)
     if (!own)
         return false;
     output_of(own, &mine);
+    if (!mine.out[0])
+        return false;
     if (depends_on_number(own, &mine))
         return true;
     if (own->array_job_id)
