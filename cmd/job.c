@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/job.h"
+#include "common/jobnote.h"
 #include "common/slurmapi.h"
 
 #include <dlfcn.h>
@@ -283,7 +284,6 @@ int job_requeue(const struct job *job, bool hold, struct err *err)
 
 int job_note(const struct job *job, char note[512], struct err *err)
 {
-    static const char mark[] = "[checkpoint "; /* spank/slurmjob.c */
     job_info_msg_t *msg = NULL;
 
     if (load(job->id, &msg, err) < 0)
@@ -291,13 +291,9 @@ int job_note(const struct job *job, char note[512], struct err *err)
     note[0] = '\0';
     for (uint32_t i = 0; i < msg->record_count; i++) {
         const slurm_job_info_t *j = &msg->job_array[i];
-        const char *at = j->job_id == job->id && j->comment ? strstr(j->comment, mark) : NULL;
 
-        if (!at)
-            continue;
-        snprintf(note, 512, "%s", at + sizeof mark - 1);
-        if (*note && note[strlen(note) - 1] == ']')
-            note[strlen(note) - 1] = '\0';
+        if (j->job_id == job->id && j->comment)
+            jobnote_get(j->comment, note, 512);
     }
     slurm_free_job_info_msg(msg);
     err_clean(note);

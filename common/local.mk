@@ -17,7 +17,7 @@ libhelper_la_LIBADD = libcommon.la $(CAP_LIBS)
 noinst_LTLIBRARIES += libimage.la
 libimage_la_SOURCES = \
 	common/beneath.c common/beneath.h \
-	common/event.c common/event.h common/jsonread.c common/jsonread.h \
+	common/event.c common/event.h common/jobnote.c common/jobnote.h common/jsonread.c common/jsonread.h \
 	common/gendir.c common/gendir.h common/gendir_fence.c common/gendir_impl.h common/gendir_job.c common/gendir_remove.c \
 	common/manifest.c common/manifest.h common/manifest_encode.c common/manifest_impl.h \
 	common/cpu.c common/cpu.h common/history.c common/history.h common/place.c common/place.h common/place_map.c common/place_nodes.c \
@@ -63,7 +63,7 @@ common_unit_cflags = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 common_unit_libs = libunit.la libimage.la libcommon.la $(CMOCKA_LIBS)
 check_PROGRAMS += \
 	common/beneath_test common/conf_test common/err_test common/event_test common/facts_test common/frameline_test \
-	common/gendir_fence_test common/gendir_job_test common/gendir_test common/io_test common/manifest_lists_test common/manifest_test common/place_test \
+	common/gendir_fence_test common/gendir_job_test common/gendir_test common/io_test common/jobnote_test common/manifest_lists_test common/manifest_test common/place_test \
 	common/proto_test common/request_test common/runclock_test common/seal_test common/spec_test
 common_beneath_test_CFLAGS = $(common_unit_cflags)
 common_beneath_test_LDADD = $(common_unit_libs)
@@ -83,6 +83,8 @@ common_gendir_job_test_CFLAGS = $(common_unit_cflags)
 common_gendir_job_test_LDADD = $(common_unit_libs)
 common_gendir_test_CFLAGS = $(common_unit_cflags)
 common_gendir_test_LDADD = $(common_unit_libs)
+common_jobnote_test_CFLAGS = $(common_unit_cflags)
+common_jobnote_test_LDADD = $(common_unit_libs)
 common_io_test_CFLAGS = $(common_unit_cflags)
 common_io_test_LDADD = $(common_unit_libs)
 common_manifest_lists_test_CFLAGS = $(common_unit_cflags)

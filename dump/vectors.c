@@ -4,9 +4,11 @@
 #if defined(__aarch64__)
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
@@ -52,8 +54,12 @@ int vectors_check(int pid)
 
     snprintf(path, sizeof path, "/proc/%d/task", pid);
     d = opendir(path);
-    if (!d)
+    if (!d && errno == ENOENT)
         return 0; /* CRIU finds out what became of it */
+    if (!d) {
+        fprintf(stderr, "Error (ckpt-criu): %s: %s\n", path, strerror(errno));
+        return -1;
+    }
     while (rc == 0 && (e = readdir(d))) {
         const int tid = (int)strtol(e->d_name, NULL, 10);
         const char *what = tid > 0 ? lost(tid) : NULL;

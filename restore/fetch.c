@@ -37,7 +37,7 @@ int fetch_open_direct(int fd)
     }
     /* By its descriptor: the name could have become another file's. */
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-    return open(name, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOCTTY);
+    return open(name, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 }
 
 static size_t room_size(size_t len)
@@ -58,7 +58,8 @@ uint8_t *fetch_room(size_t len)
         munmap(map, (size_t)(room - map));
     if (map + all > room + size)
         munmap(room + size, (size_t)(map + all - (room + size)));
-    (void)madvise(room, size, MADV_HUGEPAGE); /* what is not a whole one stays small */
+    if (size >= HUGE)
+        (void)madvise(room, size, MADV_HUGEPAGE); /* what is not a whole one stays small */
     (void)madvise(
         room, size,
         MADV_DONTFORK); /* before 5.19 a fork meanwhile would part the disk's page from ours */

@@ -55,7 +55,7 @@ static struct unpack_job *current(const struct stream *st)
  * for before that is likely. */
 static void drop_read(struct serve *s, struct stream *st)
 {
-    while (st->held > 0 && st->put - st->ends[st->head] >= PIPE_SIZE) {
+    while (st->held > 0 && (st->held == AHEAD_MAX || st->put - st->ends[st->head] >= PIPE_SIZE)) {
         int unread;
 
         if (ioctl(st->fd, FIONREAD, &unread) < 0 || unread < 0 ||
@@ -70,7 +70,9 @@ static void drop_read(struct serve *s, struct stream *st)
 /* The piece is in the pipe. */
 static void piece_end(struct serve *s, struct stream *st)
 {
-    if (st->splices) {
+    if (st->splices || st->held > 0) {
+        if (!st->splices) /* it was copied: its place in the ring only keeps the order */
+            unpack_release(s->unpack, current(st));
         st->ends[(st->head + st->held) % AHEAD_MAX] = st->put;
         st->held++;
         drop_read(s, st);
@@ -120,8 +122,7 @@ static int stream_piece(struct serve *s, struct stream *st, struct err *err)
     st->data = current(st)->data;
     st->len = current(st)->frame->raw;
     st->off = 0;
-    /* What has begun to be held goes on so, in order. */
-    st->splices = st->held > 0 || (st->len >= SPLICE_MIN && s->nstreams <= SPLICE_STREAMS);
+    st->splices = st->len >= SPLICE_MIN && s->nstreams <= SPLICE_STREAMS;
     return st->data ? 1 : 0; /* a failed one is reported by unpack_collect */
 }
 
@@ -137,7 +138,10 @@ void stream_wind_up(struct serve *s, struct stream *st)
 {
     const bool cut = st->splices && st->data;
 
-    io_close(&st->fd); /* leaves epoll by itself: no other descriptor of ours refers to the pipe */
+    /* It does not leave epoll by itself: CRIU may have the pipe's end as well, until it has closed what it sent. */
+    if (st->fd >= 0)
+        (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, st->fd, NULL);
+    io_close(&st->fd);
     st->data = NULL;
     while (st->n > 0 && st->jobs[st->head]->done)
         job_drop(s, st, cut || st->held > 0);

@@ -263,6 +263,28 @@ static void test_small_and_missing(void **state)
     close_env(&e);
 }
 
+/* CRIU still has the end that it has sent when the image is in the pipe already, and the reader leaves first. */
+static void test_late_close(void **state)
+{
+    struct env e;
+    int p[2], steps = 0;
+
+    (void)state;
+    open_env(&e, COMPRESS_ZSTD, 2);
+    request(&e, "pstree.img");
+    assert_true(reply(&e));
+    assert_int_equal(pipe(p), 0);
+    send_fd(&e, p[1]);
+    while (serve_bytes(e.s) < sizeof small_data)
+        assert_int_equal(step(&e, SURELY, NULL), 1);
+    close(p[0]);
+    while (step(&e, IDLE, NULL) > 0)
+        assert_true(++steps < 100);
+    close(p[1]);
+    read_whole(&e, open_image(&e, "pages-1.img"), e.raw[0], FRAME * FRAMES);
+    close_env(&e);
+}
+
 static void test_bulk(void **state)
 {
     (void)state;
@@ -466,6 +488,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_and_missing),
+        cmocka_unit_test(test_late_close),
         cmocka_unit_test(test_bulk),
         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_lag),

@@ -18,15 +18,20 @@
 
 #define FILES (1 + MANIFEST_LINKS_MAX)
 #define ROOM ((size_t)MANIFEST_STORED_MAX) /* also for MANIFEST_FRAME_MAX, which is less */
+#define ROOM_SMALL                                                                                 \
+    ((size_t)512 << 10) /* up to here a frame has room of its own size, which is not kept */
+#define ROOMS_KEPT 16u  /* and two for each processor and reader */
+#define NOT_ASKED (-2)
 
-/* Memory for a frame while it is not used; it begins with this. */
+/* Room for the largest frame while it is not used, in huge pages; it begins with this. */
 struct unpack_room {
     struct unpack_room *next;
 };
 
 struct unpack {
     const struct pages *pages;
-    int direct[FILES]; /* those of pages once more, past the page cache; -1: not possible */
+    int direct
+        [FILES]; /* those of pages once more, past the page cache; -1: not possible; or NOT_ASKED */
     int event;
     enum facts_compress compress;
     pthread_mutex_t lock;
@@ -36,6 +41,7 @@ struct unpack {
     struct unpack_job *first, *last; /* to do */
     struct unpack_job *finished;
     struct unpack_room *free;
+    unsigned nfree;
     int failed; /* errno */
     struct err err;
     pthread_t *threads;
@@ -82,20 +88,48 @@ static void blank(const struct unpack_job *job, uint8_t *data)
                 data[at - start] = 0;
 }
 
-/* With the lock held. */
-static uint8_t *take_room(struct unpack *u)
+/* With the lock held.  Many small frames must not take as much memory as large ones: the job's is filled meanwhile. */
+static void take_room(struct unpack *u, struct unpack_job *job)
 {
+    const struct frame *f = job->frame;
+    const size_t need = f->stored > f->raw ? f->stored : f->raw;
     struct unpack_room *room = u->free;
 
-    if (!room)
-        return fetch_room(ROOM);
+    job->room_len = need <= ROOM_SMALL ? need : ROOM;
+    if (job->room_len < ROOM || !room) {
+        job->room = fetch_room(job->room_len);
+        return;
+    }
     u->free = room->next;
-    return (uint8_t *)room;
+    u->nfree--;
+    job->room = (uint8_t *)room;
+}
+
+/* By the thread that needs it first: a file server may hang. */
+static int direct_of(struct unpack *u, unsigned file)
+{
+    int fd, mine;
+
+    pthread_mutex_lock(&u->lock);
+    fd = u->direct[file];
+    pthread_mutex_unlock(&u->lock);
+    if (fd != NOT_ASKED)
+        return fd;
+    mine = fetch_open_direct(u->pages->fd[file]);
+    pthread_mutex_lock(&u->lock);
+    if (u->direct[file] == NOT_ASKED) {
+        u->direct[file] = mine;
+        mine = -1;
+    }
+    fd = u->direct[file];
+    pthread_mutex_unlock(&u->lock);
+    io_close(&mine);
+    return fd;
 }
 
 /* As it is stored: what is not compressed, where it stays. */
-static uint8_t *read_frame(const struct unpack *u, const struct worker *w,
-                           const struct unpack_job *job, struct err *err)
+static uint8_t *read_frame(struct unpack *u, const struct worker *w, const struct unpack_job *job,
+                           struct err *err)
 {
     const struct frame *f = job->frame;
     uint8_t *room = w->unfold ? w->room : job->room, *stored;
@@ -104,7 +138,7 @@ static uint8_t *read_frame(const struct unpack *u, const struct worker *w,
         fail(err, u, job, ENOMEM, "out of memory");
         return NULL;
     }
-    stored = fetch_read(u->pages->fd[f->file], u->direct[f->file], room, f->stored, f->at);
+    stored = fetch_read(u->pages->fd[f->file], direct_of(u, f->file), room, f->stored, f->at);
     if (!stored)
         fail(err, u, job, errno, strerror(errno));
     return stored;
@@ -194,7 +228,7 @@ static int do_job(struct unpack *u, const struct worker *w, struct unpack_job *j
 
     if (error)
         return error;
-    job->room = take_room(u);
+    take_room(u, job);
     pthread_mutex_unlock(&u->lock);
     stored = read_frame(u, w, job, err);
     error = stored ? 0 : errno;
@@ -216,11 +250,16 @@ static void put_room(struct unpack *u, struct unpack_job *job)
 {
     struct unpack_room *room = (void *)job->room;
 
+    if (job->room_len < ROOM || u->nfree >= ROOMS_KEPT + 2 * (u->processors + UNPACK_READERS)) {
+        unpack_forget(job);
+        return;
+    }
     job->data = job->room = NULL;
     if (!room)
         return;
     room->next = u->free;
     u->free = room;
+    u->nfree++;
 }
 
 void unpack_release(struct unpack *u, struct unpack_job *job)
@@ -232,7 +271,7 @@ void unpack_release(struct unpack *u, struct unpack_job *job)
 
 void unpack_forget(struct unpack_job *job)
 {
-    fetch_room_free(job->room, ROOM);
+    fetch_room_free(job->room, job->room_len);
     job->data = job->room = NULL;
 }
 
@@ -271,8 +310,12 @@ static void *work(void *arg)
 
 static void release(struct unpack *u)
 {
-    while (u->free)
-        fetch_room_free(take_room(u), ROOM);
+    while (u->free) {
+        struct unpack_room *room = u->free;
+
+        u->free = room->next;
+        fetch_room_free((uint8_t *)room, ROOM);
+    }
     io_close(&u->event);
     for (size_t i = 0; i < FILES; i++)
         io_close(&u->direct[i]);
@@ -320,7 +363,7 @@ struct unpack *unpack_create(const struct pages *pages, enum facts_compress comp
     u->processors = threads;
     threads += UNPACK_READERS;
     for (size_t i = 0; i < FILES; i++)
-        u->direct[i] = pages->fd[i] < 0 ? -1 : fetch_open_direct(pages->fd[i]);
+        u->direct[i] = NOT_ASKED;
     pthread_mutex_init(&u->lock, NULL);
     pthread_cond_init(&u->work, NULL);
     pthread_cond_init(&u->turn, NULL);

@@ -30,6 +30,7 @@ struct unpack_job {
     bool done; /* written by unpack_collect only */
     struct unpack_job *next;
     uint8_t *room; /* the pool's: data lies in it */
+    size_t room_len;
 };
 
 /* pages: stay the caller's, and must outlive it.  threads: so many at most verify and decompress side by side, >= 1. */

@@ -3,8 +3,8 @@
 
 #include "common/helper.h"
 #include "common/io.h"
-#include "common/trust.h"
 #include "common/runclock.h"
+#include "common/trust.h"
 #include "spank/journal.h"
 #include "spank/slots.h"
 #include "spank/tally.h"
@@ -175,8 +175,10 @@ static void start(struct keeper *k, const struct proto_request *r, int fd)
     else if (!take_slot(&k->facts))
         refuse(r, EUSERS, "as many dumps and restores run on this node as may at once (MaxDumps)");
     else if (keeper_run_start(&k->run, &k->facts, r, fd, &err) < 0) {
+        const int error = errno;
+
         slots_give_back(KEEPER_FD_SLOTS);
-        refuse(r, errno, err.text);
+        refuse(r, error, err.text);
     }
 }
 
@@ -239,6 +241,9 @@ static void finish_restore(struct keeper *k, struct proto_reply *reply)
         proto_reply_fail(reply, errno, "the restored process %d: %s", (int)root, strerror(errno));
     else
         k->root = root;
+    /* Also of a helper that said so and cannot end: the next restore would meet them. */
+    if (k->root == 0)
+        tree_kill_own(50);
     send_reply(reply, pidfd);
     io_close(&pidfd);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "spank/slurmjob.h"
+#include "common/jobnote.h"
 #include "common/slurmapi.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -178,43 +180,45 @@ int slurmjob_ring_steps(uint32_t job, struct err *err)
     return 0;
 }
 
-/* The user's part of the comment: everything before our note. */
-static void keep_comment(uint32_t job, char *out, size_t size)
+/* malloc'ed; NULL: it cannot be known. */
+static char *comment_of(uint32_t job)
 {
     job_info_msg_t *msg = NULL;
-    char *note;
+    char *comment = NULL;
 
-    *out = '\0';
     if (slurmapi_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
-        return;
-    for (uint32_t i = 0; i < msg->record_count; i++)
-        if (msg->job_array[i].job_id == job && msg->job_array[i].comment)
-            snprintf(out, size, "%s", msg->job_array[i].comment);
+        return NULL;
+    for (uint32_t i = 0; i < msg->record_count && !comment; i++)
+        if (msg->job_array[i].job_id == job)
+            comment = strdup(msg->job_array[i].comment ? msg->job_array[i].comment : "");
     slurm_free_job_info_msg(msg);
-    note = strstr(out, SLURMJOB_NOTE);
-    if (note)
-        *note = '\0';
-    while (*out && out[strlen(out) - 1] == ' ')
-        out[strlen(out) - 1] = '\0';
+    return comment;
 }
 
 int slurmjob_note(uint32_t job, const char *text, struct err *err)
 {
     job_desc_msg_t desc;
-    char own[1024], all[2048], when[32] = "";
+    char day[32] = "", when[48], most[401], *own, *all;
     struct timespec now;
     struct tm tm;
+    int rc;
 
     slurm_init(NULL);
-    keep_comment(job, own, sizeof own);
+    own = comment_of(job);
+    if (!own) /* it would be lost */
+        return fail("cannot read the comment of", job, err);
     clock_gettime(CLOCK_REALTIME, &now);
     if (gmtime_r(&now.tv_sec, &tm))
-        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(all, sizeof all, "%s%s" SLURMJOB_NOTE "%s.%03ldZ: %.400s]", own, *own ? " " : "", when,
-             now.tv_nsec / 1000000, text);
+        strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(when, sizeof when, "%s.%03ldZ", day, now.tv_nsec / 1000000);
+    snprintf(most, sizeof most, "%s", text);
+    all = jobnote_put(own, when, most);
+    free(own);
+    if (!all)
+        return err_sys(err, "the comment of job %u", job);
     slurmapi_init_update(&desc, job);
     desc.comment = all;
-    if (slurm_update_job(&desc) != SLURM_SUCCESS)
-        return fail("cannot set the comment of", job, err);
-    return 0;
+    rc = slurm_update_job(&desc) != SLURM_SUCCESS ? fail("cannot set the comment of", job, err) : 0;
+    free(all);
+    return rc;
 }

@@ -54,8 +54,8 @@ int slurmjob_delay(uint32_t job, int64_t when, struct err *err);
 int slurmjob_ring_steps(uint32_t job, struct err *err);
 
 /* Put "[checkpoint TIME: TEXT]" at the end of the job's comment, which the owner and operators see in
- * scontrol and squeue, in place of the one before; what else is there stays. TIME has milliseconds, in UTC. */
-#define SLURMJOB_NOTE "[checkpoint "
+ * scontrol and squeue, in place of the one before; what else is there stays (common/jobnote.h): when that cannot be read nothing is put.
+ * TIME has milliseconds, in UTC. */
 int slurmjob_note(uint32_t job, const char *text, struct err *err);
 
 /* slurmjob_elsewhere.c: requeue; it starts again not before delay_s from now, and on another node, as long as the

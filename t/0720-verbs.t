@@ -193,7 +193,7 @@ second() {
 has_running() { grep -qs '"running"' "$(taskdir "$1")"/answer/*.json; }
 
 operator() {
-    local job said
+    local job said job_comment
     job=$(submit --checkpoint=interval=0 --comment="my own words" -- "$(count operator)")
     ok "operator: starts" wait_step "$job" 3
     said=$(root_sc create "$job")
@@ -201,11 +201,14 @@ operator() {
     like "operator: with status 0" "$said" '^status 0$'
     like "operator: it is in the job's comment, behind the user's" "$(show "$job")" \
         'Comment=my own words \[checkpoint [^ ]*Z: saved: gen-0000-000001\]'
+    job_comment=$(show "$job" | sed -n 's/.* Comment=\(.*gen-0000-000001\]\).*/\1/p')
+    ok "operator: the user writes something behind it" run scontrol update job="$job" comment="$job_comment and more"
     is "operator: another user is refused" "$(run_as ckptest2 scheckpoint vacate "$job" >/dev/null 2>&1; echo $?)" 3
     sleep 5 # else the one before answers
     said=$(root_sc vacate "$job")
     like "operator: vacate" "$said" "saved: gen-0000-000002; requeued and held"
     ok "operator: it is held" wait_held "$job"
+    like "operator: what the user wrote is still there" "$(show "$job")" 'Comment=my own words and more \[checkpoint [^ ]*Z: '
     like "operator: what was done since is saved, too" "$(out "$job")" 'gen-0000-000003 saved \(requeue\)'
     sleep 1.5
     ok "operator: its owner may release it" release "$job"

@@ -15,7 +15,7 @@ HOMES=/shared/home
 [ "$NODES" -eq 1 ] || HOMES=/export/home
 SCRATCH=/shared/scratch
 LONG=600
-n=0 failed=0 last=$SECONDS
+n=0 failed=0 ok_ended=$SECONDS
 
 ok() {
     local name=$1 out rc took=''
@@ -24,8 +24,8 @@ ok() {
     rc=$?
     n=$((n + 1))
     # Where the time goes, since the line before.
-    [ $((SECONDS - last)) -lt 5 ] || took=" # $((SECONDS - last)) s"
-    last=$SECONDS
+    [ $((SECONDS - ok_ended)) -lt 5 ] || took=" # $((SECONDS - ok_ended)) s"
+    ok_ended=$SECONDS
     if [ $rc -eq 0 ]; then
         echo "ok $n - $name$took"
     else

@@ -90,12 +90,12 @@ machines_obey() {
 # machines_count FILE: adds to passed and failed; fails when a story did not come to its end. A failed assertion of such a
 # story counts, too.
 machines_count() {
-    local line story='' plan='' count=0 bad=0 whole=0 ended=no
+    local line story='' plan='' count=0 bad=0 whole=0 ended=no summary=''
     while IFS= read -r line; do
         case $line in
             'story '*)
                 [ -z "$story" ] || { whole=1 failed=$((failed + bad)); }
-                story=${line#story } plan='' count=0 bad=0
+                story=${line#story } plan='' count=0 bad=0 summary="$story: broken off"
                 ;;
             'ok '*) count=$((count + 1)) ;;
             'not ok '*) count=$((count + 1)) bad=$((bad + 1)) ;;
