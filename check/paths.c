@@ -25,7 +25,7 @@ struct paths {
     size_t nremapped;
     struct filelist kept; /* what the restore puts back, cuts and compares */
     enum facts_choice inputs;
-    unsigned good[KINDS], bad[KINDS], other;
+    unsigned good[KINDS], again[KINDS], bad[KINDS], other;
 };
 
 static const char *name_of(enum kind k)
@@ -150,6 +150,15 @@ static int check_kind(struct paths *x, enum kind k, const RegFileEntry *r,
     return k == OUTPUT ? check_output(x, r, st) : check_size(x, k, r, st);
 }
 
+/* Slurm opens it before the job is restored. */
+static void new_output(struct paths *x, const char *path)
+{
+    x->bad[OUTPUT]++;
+    preflight_add(x->p, names[OUTPUT], PREFLIGHT_WARN, EVERYWHERE,
+                  "%s: the job's output is not there; it begins anew, without what was in it",
+                  path);
+}
+
 static void check_file(struct paths *x, const RegFileEntry *r)
 {
     enum kind k = kind_of(r);
@@ -162,16 +171,14 @@ static void check_file(struct paths *x, const RegFileEntry *r)
     if (e && (e->role == FILE_INPUT || e->role == FILE_CODE))
         k = e->role == FILE_CODE ? PROGRAM : INPUT;
     there = stat(r->name, &st) == 0;
-    if (!there && errno == ENOENT && e && filelist_may_be_missing(e)) {
-        x->good[k]++; /* it is made again */
-        return;
-    }
     if (!there && errno != ENOENT)
         fail(x, k, r->name, strerror(errno));
-    else if (there || !e || e->role != FILE_DIR) /* a directory of the job's is made again */
-        x->good[k] += check_kind(x, k, r, e, there ? &st : NULL) == 0;
+    else if (!there && e && (filelist_may_be_missing(e) || e->role == FILE_DIR))
+        x->again[k]++;
+    else if (!there && e && e->role == FILE_OUTPUT)
+        new_output(x, r->name);
     else
-        x->good[k]++;
+        x->good[k] += check_kind(x, k, r, e, there ? &st : NULL) == 0;
 }
 
 /* Every message of an image to fn; -1: it cannot be read. */
@@ -218,6 +225,16 @@ static void take_file(struct paths *x, const ProtobufCMessage *m)
         check_file(x, e->reg);
 }
 
+static void sum_up(const struct paths *x, enum kind k)
+{
+    char again[40] = "";
+
+    if (x->again[k])
+        snprintf(again, sizeof again, "; %u will be put back", x->again[k]);
+    preflight_add(x->p, name_of(k), PREFLIGHT_GOOD, EVERYWHERE, "%u, as they were%s%s", x->good[k],
+                  k == OUTPUT && x->other ? " but for those above" : "", again);
+}
+
 void preflight_paths(const struct checkpoint *c, const struct facts *f, struct preflight *p)
 {
     struct paths x = {.p = p, .inputs = f->inputs};
@@ -231,10 +248,8 @@ void preflight_paths(const struct checkpoint *c, const struct facts *f, struct p
         each(c, "files.img", &file_entry__descriptor, take_file, &x) < 0)
         preflight_add(p, "inputs", PREFLIGHT_FAIL, EVERYWHERE, "the list of files cannot be read");
     for (int k = 0; k < KINDS; k++)
-        if (x.bad[k] == 0)
-            preflight_add(p, name_of((enum kind)k), PREFLIGHT_GOOD, EVERYWHERE,
-                          "%u, as they were%s", x.good[k],
-                          k == OUTPUT && x.other ? " but for those above" : "");
+        if (x.bad[k] == 0 || x.again[k])
+            sum_up(&x, (enum kind)k);
     free(x.remapped);
     filelist_free(&x.kept);
 }

@@ -63,5 +63,5 @@ const struct verb verb_able = {
             "Exit status 0 when nothing would, 1 when something would. Inside a job, for itself,\n"
             "JOBID may be left out. Another user's job: sudo -u USER scheckpoint able JOBID.\n"
             "\n"
-            "  --wait[=SECONDS]   how long to wait for the answer\n",
+            "  --wait[=SECONDS]   how long to wait for the answer; --timeout=SECONDS is the same\n",
 };

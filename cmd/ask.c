@@ -163,6 +163,7 @@ static bool reaches_steps(const struct ask_kind *kind)
 static int add_tasks(struct asks *s, const struct job *job, const struct job_name *name)
 {
     struct adding a = {s, job, 0};
+    struct err err = {{0}};
 
     if (!name->has_step && job->batch && add(s, job, "batch", 0) < 0)
         return -1;
@@ -171,11 +172,12 @@ static int add_tasks(struct asks *s, const struct job *job, const struct job_nam
         return -1;
     if (a.n > 0)
         s->many = true;
-    else if (name->has_step)
-        no_job(s, s->c->job ? s->c->job : "step", CMD_REFUSED,
-               &(struct err){"this step has no task that could be checkpointed"});
-    else if (!job->batch)
+    if (a.n == 0 && name->has_step) {
+        ask_steps_none(s->c, job, name, &err);
+        no_job(s, s->c->job ? s->c->job : "step", CMD_REFUSED, &err);
+    } else if (a.n == 0 && !job->batch) {
         return add(s, job, "batch", 0); /* is refused, with the reason */
+    }
     return 0;
 }
 

@@ -57,6 +57,9 @@ struct ask {
 /* The running tasks of srun's steps in a job of the caller's: fn for each.  -1: some could not be looked at. */
 int ask_steps_each(const struct cmd *c, const struct job *job, const struct job_name *name,
                    int (*fn)(void *arg, const char *task, uint32_t step), void *arg);
+/* Why there is none, of a step or a task that was named, to *err. */
+void ask_steps_none(const struct cmd *c, const struct job *job, const struct job_name *name,
+                    struct err *err);
 bool ask_is_step(const struct ask *k);
 /* Is it (still) one of those? */
 bool ask_steps_live(const struct ask *k);

@@ -153,7 +153,10 @@ static void end_answered(struct ask *k, const struct answer *a)
         return;
     }
     if (!a->generation[0]) { /* a script that runs srun: it has none */
-        ask_end(k, CMD_DONE, "done", a, "%s%s", a->text,
+        ask_end(k, CMD_DONE, "done", a, "%s%s",
+                a->text[0] ? a->text
+                           : "the script runs srun and will begin anew, its steps go on from their "
+                             "own checkpoints",
                 k->kind->holds      ? "; requeued and held (scontrol release)"
                 : k->kind->requeues ? "; requeued"
                                     : "");

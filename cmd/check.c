@@ -20,22 +20,24 @@ static json_t *point_json(const struct preflight_point *x)
 static int print_json(const struct target *t, const struct preflight *p)
 {
     json_t *list = json_array();
-    char host[65] = "";
+    char host[65] = "", label[BASE_LABEL_MAX];
 
     (void)gethostname(host, sizeof host - 1);
+    base_label(&t->job, label);
     for (size_t i = 0; i < p->n; i++)
         json_array_append_new(list, point_json(&p->points[i]));
-    return cmd_print_json(json_pack("{s:I, s:s, s:s, s:s, s:o}", "job", (json_int_t)t->job.job,
-                                    "generation", p->generation, "host", host, "verdict",
-                                    preflight_word(preflight_worst(p)), "points", list));
+    return cmd_print_json(json_pack("{s:I, s:s, s:s, s:s, s:s, s:o}", "job", (json_int_t)t->job.job,
+                                    "label", label, "generation", p->generation, "host", host,
+                                    "verdict", preflight_word(preflight_worst(p)), "points", list));
 }
 
 static int print_text(const struct target *t, const struct preflight *p)
 {
-    char host[65] = "";
+    char host[65] = "", label[BASE_LABEL_MAX];
 
     (void)gethostname(host, sizeof host - 1);
-    printf("job %u, %s, on %s\n", t->job.job, p->generation, host);
+    base_label(&t->job, label);
+    printf("job %s, %s, on %s\n", label, p->generation, host);
     for (size_t i = 0; i < p->n; i++)
         printf("  %-4s  %-11s  %s\n", preflight_word(p->points[i].verdict), p->points[i].name,
                p->points[i].text);
@@ -131,7 +133,8 @@ const struct verb verb_check = {
     .min_args = 1,
     .max_args = 1,
     .takes = VERB_NODE,
-    .help = "usage: scheckpoint check [--node NODE] [--json] [-d DIR] JOBID[.GENERATION]\n"
+    .help = "usage: scheckpoint check [--node NODE] [--json] [-d DIR]\n"
+            "           JOBID[.STEP[/TASK]][.GENERATION]\n"
             "\n"
             "Looks whether a checkpoint would come back to life, and touches nothing: a verdict\n"
             "(good, warn, fail) for each of munge, images, machine, kernel, criu, cpu, pids,\n"

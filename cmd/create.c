@@ -10,7 +10,7 @@
     "and its standard error, too.\n"                                                               \
     "\n"                                                                                           \
     "  --wait[=SECONDS]   wait for the verdict: the default; no longer than the site's\n"          \
-    "                     limit for a dump, and a minute\n"                                        \
+    "                     limit for a dump, and a minute; --timeout=SECONDS is the same\n"         \
     "  --no-wait          ask, and return at once\n"
 
 static int run_create(const struct cmd *c)

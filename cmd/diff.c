@@ -305,7 +305,7 @@ static int print_text(json_t *o, const struct shown *a, const struct shown *b)
     n += print_files('+', json_object_get(f, "opened"));
     n += print_files('-', json_object_get(f, "closed"));
     n += print_files('~', json_object_get(f, "changed"));
-    if (n == 0)
+    if (n == 0 && a->looked && b->looked)
         puts("  the same processes, with the same files");
     json_decref(o);
     return 0;

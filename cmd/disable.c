@@ -29,7 +29,7 @@ const struct verb verb_disable = {
             "before. Inside a job, for itself, JOBID may be left out. A job that is restored\n"
             "begins enabled, as it was when it was saved.\n"
             "\n"
-            "  --wait[=SECONDS]   how long to wait for the answer\n"
+            "  --wait[=SECONDS]   how long to wait for the answer; --timeout=SECONDS is the same\n"
             "  --no-wait          ask, and return at once\n",
 };
 
@@ -54,6 +54,6 @@ const struct verb verb_enable = {
             "Takes back one scheckpoint disable. With the last one a checkpoint that was due\n"
             "meanwhile by the clock, or as the last one, is made at once.\n"
             "\n"
-            "  --wait[=SECONDS]   how long to wait for the answer\n"
+            "  --wait[=SECONDS]   how long to wait for the answer; --timeout=SECONDS is the same\n"
             "  --no-wait          ask, and return at once\n",
 };

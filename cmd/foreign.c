@@ -102,9 +102,13 @@ static int tell(const struct cmd *c, const struct job *job)
            job->restarts == 1 ? "" : "s");
     if (*note)
         printf("its last word (in its comment, where its owner may write too): %s\n", note);
+    else if (job->phase == JOB_PHASE_RUNNING)
+        printf(
+            "it has told nothing yet; if it has checkpoints, an operator of Slurm may ask it for "
+            "one: scheckpoint create %u\n",
+            job->id);
     else
-        printf("it has told nothing yet: scheckpoint create %u asks it for a checkpoint\n",
-               job->id);
+        printf("it has told nothing of checkpoints\n");
     printf("its checkpoints are open to its owner and to root only\n");
     return CMD_DONE;
 }

@@ -203,9 +203,10 @@ int job_list_unended(uid_t uid, uint32_t **ids, struct err *err)
 
     start();
     if (slurm_load_job_user(&msg, uid, SHOW_ALL) != SLURM_SUCCESS) {
+        int code = slurmapi_errno(); /* before errno, where some releases keep it */
+
         errno = EIO;
-        return err_set(err, "cannot ask slurmctld which jobs have ended: %s",
-                       slurm_strerror(slurmapi_errno()));
+        return err_set(err, "cannot ask slurmctld which jobs have ended: %s", slurm_strerror(code));
     }
     list = calloc((size_t)msg->record_count + 1, sizeof *list);
     for (uint32_t i = 0; list && i < msg->record_count; i++)

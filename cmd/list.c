@@ -260,7 +260,8 @@ static int choose(const struct cmd *c, const char *path, struct base_job **jobs,
 
     if (!c->job) {
         n = base_scan(path, 0, NULL, jobs, err);
-        return n < 0 && errno == ENOENT ? 0 : n;
+        /* The site's is made with the first job; one that is named is a slip when it is not there. */
+        return n < 0 && errno == ENOENT && !c->dir ? 0 : n;
     }
     if (!target_parse(c->job, &name) || name.which != TARGET_ANY) {
         errno = EINVAL;
@@ -344,7 +345,8 @@ static int list_own(const struct cmd *c)
     history_free(&h);
     free(jobs);
     if (rows.n == 0 && !c->json)
-        fprintf(stderr, "scheckpoint: no checkpoints in %s\n", path);
+        fprintf(stderr, "scheckpoint: no checkpoints%s%s in %s\n", c->job ? " of job " : "",
+                c->job ? c->job : "", path);
     free(rows.row);
     return status;
 }

@@ -231,6 +231,8 @@ int options_check(const struct options *o, const struct verb *v)
             return options_wrong(belongs[i].text, v->name);
     if (o->cmd.expired && (o->cmd.has_keep || o->cmd.has_older_than))
         return options_wrong("--expired goes without --keep and --older-than", "");
+    if (o->cmd.html && o->cmd.json)
+        return options_wrong("--html goes without --json", "");
     /* Verbs of many jobs want some, or all of them. */
     if (v->takes & (VERB_ALL | VERB_PRUNES) && o->cmd.all == (o->nwords > 1))
         return options_wrong(

@@ -88,6 +88,22 @@ static int find_nonce(struct facts *f, struct err *err)
     return 0;
 }
 
+/* What can be wrong with it whatever the site says. */
+static int check_spec(const struct cmd *c, struct err *err)
+{
+    struct spec s;
+
+    errno = EINVAL;
+    if (c->spec && strcmp(c->spec, "off") == 0)
+        return err_set(err, "--checkpoint=off has no meaning for run: call the program itself");
+    if (spec_parse(c->spec, &s, err) < 0)
+        return err_prefix(err, "--checkpoint");
+    errno = EINVAL;
+    if (s.has_isolation || s.restore_job)
+        return err_set(err, "--checkpoint: isolation= and restore= have no meaning for run");
+    return 0;
+}
+
 static int choices(const struct cmd *c, const struct conf *conf, struct facts *f, struct err *err)
 {
     const struct passwd *pw = getpwuid(geteuid());
@@ -95,13 +111,7 @@ static int choices(const struct cmd *c, const struct conf *conf, struct facts *f
                                .uid = geteuid(),
                                .user = pw ? pw->pw_name : "",
                                .spec = c->spec ? c->spec : ""};
-    struct spec s;
 
-    if (spec_parse(task.spec, &s, err) < 0)
-        return -1;
-    errno = EINVAL;
-    if (s.has_isolation || s.restore_job)
-        return err_set(err, "--checkpoint: isolation= and restore= have no meaning for run");
     if (policy_user_part(conf, &task, f, err) < 0 || policy_site_part(conf, f, err) < 0 ||
         base_path(c, f->dir, err) < 0)
         return -1;
@@ -188,6 +198,8 @@ static int run_run(const struct cmd *c)
         return options_wrong("a program is missing", "");
     if (cmd_is_root(c, "run", &err) || check_place(&err) < 0)
         return cmd_fail(c, CMD_REFUSED, &err);
+    if (check_spec(c, &err) < 0)
+        return cmd_fail(c, CMD_USAGE, &err);
     if (load_conf(c, &conf, &err) < 0 || hostcheck_kernel(&err) < 0 || hostcheck_ptrace(&err) < 0 ||
         make_facts(c, &conf, &f, &err) < 0 || check_programs(&f, &err) < 0)
         return cmd_fail(c, CMD_FAILED, &err);

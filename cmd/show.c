@@ -199,7 +199,9 @@ static void print_head(const struct shown *s)
         printf("  images    NOT GOOD: %s\n", s->damage);
     for (size_t i = 0; i < sizeof m->parts / sizeof m->parts[0]; i++)
         printf("  %-14s %12" PRIu64 " bytes, sha256 %s\n", m->parts[i].name, m->parts[i].bytes,
-               m->parts[i].sha256);
+               /* That of pages.zst in the manifest is its index's, which has one for each frame. */
+               strcmp(m->parts[i].name, "pages.zst") == 0 ? "(of each frame, see index)"
+                                                          : m->parts[i].sha256);
     print_links(m);
 }
 

@@ -148,6 +148,47 @@ void target_close(struct target *t)
     io_close(&t->taskfd);
 }
 
+#define NAMES_MOST 6
+
+/* Of a job whose script has none, the tasks that have some: ", " between them; "": none. */
+static void name_others(const struct target *t, char *names, size_t size)
+{
+    struct base_job *tasks = NULL;
+    int n = base_tasks(t->path, &t->job, &tasks, NULL), named = 0;
+    size_t len = 0;
+
+    names[0] = '\0';
+    for (int i = 0; i < n && named <= NAMES_MOST; i++) {
+        struct gendir_id *ids = NULL;
+        char label[BASE_LABEL_MAX];
+        int fd = tasks[i].is_step ? base_open_task(t->path, &tasks[i], NULL) : -1;
+
+        if (fd >= 0 && gendir_list(fd, &ids, NULL) > 0 && len < size) {
+            base_label(&tasks[i], label);
+            named++;
+            len += (size_t)snprintf(names + len, size - len, "%s%s", len ? ", " : "",
+                                    named > NAMES_MOST ? "..." : label);
+        }
+        free(ids);
+        io_close(&fd);
+    }
+    free(tasks);
+}
+
+static int none_found(const struct target *t, struct err *err)
+{
+    char label[BASE_LABEL_MAX], names[(NAMES_MOST + 1) * (BASE_LABEL_MAX + 2)];
+
+    base_label(&t->job, label);
+    if (!t->job.is_step)
+        name_others(t, names, sizeof names);
+    errno = ENOENT;
+    if (t->job.is_step || !names[0])
+        return err_set(err, "job %s has no checkpoint", label);
+    return err_set(err, "job %s has no checkpoint of its script; these of its tasks have some: %s",
+                   label, names);
+}
+
 int target_find(const struct target *t, const struct target_name *name, struct gendir_id *id,
                 struct err *err)
 {
@@ -165,10 +206,10 @@ int target_find(const struct target *t, const struct target_name *name, struct g
     free(ids);
     if (found >= 0)
         return 0;
+    if (name->which != TARGET_EXACT)
+        return none_found(t, err);
     errno = ENOENT;
     base_label(&t->job, label);
-    if (name->which != TARGET_EXACT)
-        return err_set(err, "job %s has no checkpoint", label);
     gendir_format_name(name->id, false, text);
     return err_set(err, "job %s has no generation %s (scheckpoint list %u shows what it has)",
                    label, text, t->job.job);

@@ -11,17 +11,13 @@
 #define MAX_HOOK_SECONDS 3600
 #define HOOK_ALLOWED "the absolute path of a program, without '..'"
 
+/* With a prefix of its own, and the wrong piece before it, it must fit into an err. */
 const char spec_help[] =
-    "a time between checkpoints (minutes, minutes:seconds, hours:minutes:seconds, "
-    "days-hours[:minutes[:seconds]]), and, separated by commas, interval=TIME (0: none)|auto, "
-    "overhead=N%, max-runtime=TIME, keep=1..100, "
-    "compress=none|lz4|zstd|zstd:1..19, isolation=private|host, "
-    "name=NAME (of a step), "
-    "restore=JOBID[.GENERATION], "
-    "files=PATH[:PATH...], files-limit=SIZE, files-small=SIZE, files-over=refuse|warn, "
-    "inputs=refuse|warn, "
-    "snapshot=yes|no|require, hook-{before,after,restored}=PROGRAM, hook-timeout=TIME, "
-    "incremental=yes|no|2..64";
+    "TIME (minutes, hours:minutes:seconds, days-hours, ...), auto, or off alone; or, with commas "
+    "between them, interval=TIME|auto, overhead=, max-runtime=, keep=1..100, compress=, "
+    "isolation=private|host, name=, restore=, files=PATH, files-limit=, files-small=, files-over=, "
+    "inputs=, snapshot=, incremental=, hook-{before,after,restored,timeout}= (see "
+    "spank-checkpoint(8))";
 
 /* Digits to a number, which they must be from first to last; *p stands behind them afterwards. */
 static bool take_number(const char **p, uint64_t *v)
@@ -421,7 +417,7 @@ static int parse_piece(char *piece, struct spec *s, struct err *err)
     if (has && rows[i].set != set_files)
         return err_set(err, "'%.60s': %s is given twice", piece, rows[i].key);
     /* A bare 0 is more likely a slip than the wish for no clock at all. */
-    if (!value && s->interval == 0)
+    if (!value && s->interval == 0 && strcmp(piece, "auto") != 0)
         return err_set(err, "'%.60s': write interval=0 for no checkpoints by the clock", piece);
     return 0;
 }

@@ -2,6 +2,8 @@
  *
  * spec - the argument of --checkpoint: a Slurm time (the interval), comma-separated key=value, or both.
  *
+ * "auto" alone is interval=auto.
+ *
  * files= takes a list of paths, ':' between them or commas: what begins with '/' or './' after a comma
  * goes on with it; given more than once, the lists are joined.
  *
@@ -69,6 +71,6 @@ bool spec_parse_hook(const char *text, char path[FACTS_HOOK_MAX]);
 /* "refuse", "warn" */
 bool spec_parse_choice(const char *text, enum facts_choice *c);
 
-extern const char spec_help[]; /* one line: what SPEC may be */
+extern const char spec_help[]; /* one line: what SPEC may be, in short */
 
 #endif

@@ -334,6 +334,36 @@ static void zero_must_be_spelt_out(void **state)
     assert_int_equal(s.interval, 1);
 }
 
+static void auto_alone_is_the_interval(void **state)
+{
+    struct err e = {""};
+    struct spec s;
+
+    (void)state;
+    assert_int_equal(spec_parse("auto", &s, NULL), 0);
+    assert_true(s.has_interval && s.interval_auto && s.interval == 0);
+    assert_int_equal(spec_parse("keep=3,auto", &s, NULL), 0);
+    assert_true(s.has_interval && s.interval_auto && s.has_keep);
+    assert_int_equal(spec_parse("auto,5", &s, &e), -1);
+    assert_non_null(strstr(e.text, "given twice"));
+}
+
+static void what_is_allowed_is_told_wholly(void **state)
+{
+    struct err e = {""};
+    char wrong[100];
+    struct spec s;
+
+    (void)state;
+    memset(wrong, 'x', sizeof wrong - 1);
+    wrong[sizeof wrong - 1] = '\0';
+    assert_int_equal(spec_parse(wrong, &s, &e), -1);
+    assert_non_null(strstr(e.text, spec_help));
+    /* What is put before it on the way to the user. */
+    err_prefix(&e, "SBATCH_CHECKPOINT");
+    assert_non_null(strstr(e.text, spec_help));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +377,8 @@ int main(void)
         cmocka_unit_test(files),
         cmocka_unit_test(another_jobs_checkpoint),
         cmocka_unit_test(zero_must_be_spelt_out),
+        cmocka_unit_test(auto_alone_is_the_interval),
+        cmocka_unit_test(what_is_allowed_is_told_wholly),
     };
 
     return cmocka_run_group_tests_name("spec", tests, NULL, NULL);

@@ -22,7 +22,7 @@ refused() {
 specs() {
     local s
     for s in 5 0:30 1:00:00 1-0 1-0:30 1-0:30:00 interval=10 interval=1:30 interval=0 keep=3 5,keep=3 \
-        keep=1,interval=0:30,compress=none compress=zstd compress=zstd:19,90 isolation=host isolation=private; do
+        auto keep=2,auto keep=1,interval=0:30,compress=none compress=zstd compress=zstd:19,90 isolation=host isolation=private; do
         accepted "--checkpoint=$s" "$(try --checkpoint="$s" -- "$script")"
     done
     accepted "--checkpoint" "$(try --checkpoint -- "$script")"
@@ -32,6 +32,7 @@ specs() {
         refused "--checkpoint=$s" "$(try --checkpoint="$s" -- "$script")" \
             "('$s'|'').*allowed: .*interval=TIME.*keep=|'.*': .*(given twice|must be|interval=0)"
     done
+    refused "--checkpoint=no, with a hint at off" "$(try --checkpoint=no -- "$script")" " auto, or off alone;.*\\(see spank-checkpoint\\(8\\)\\)"
     refused "--checkpoint=keep=0" "$(try --checkpoint=keep=0 -- "$script")" 'keep must be 1\.\.100'
     refused "--checkpoint=keep=99, more than the site's" "$(try --checkpoint=keep=99 -- "$script")" 'MaxKeep=10'
     refused "--checkpoint=compress=gzip" "$(try --checkpoint=compress=gzip -- "$script")" 'none, .*zstd'
@@ -59,8 +60,15 @@ true")
 
 # Environment variables as Slurm 19.05 had them; the command line wins.
 environment() {
+    local off
     refused "SBATCH_CHECKPOINT is read" "$(try SBATCH_CHECKPOINT=abc -- "$script")" "'abc'"
     accepted "SBATCH_CHECKPOINT" "$(try SBATCH_CHECKPOINT=10 -- "$script")"
+    off=$(run env SBATCH_CHECKPOINT=interval=0 sbatch --parsable --checkpoint=off --mem=100 -o "$HOME_DIR/%j.out" \
+        "$(put_script off.sh <<<'#!/bin/bash
+#SBATCH --checkpoint=interval=0
+echo "nonce ${SLURM_SPANK_CHECKPOINT_NONCE:-none}"')")
+    ok "--checkpoint=off: the job runs" wait_state "$off" COMPLETED
+    like "--checkpoint=off wins over the environment and #SBATCH" "$(out "$off")" '^nonce none$'
     accepted "the command line wins" "$(try SBATCH_CHECKPOINT=keep=99 --checkpoint=keep=3 -- "$script")"
     refused "SBATCH_CHECKPOINT with too much" "$(try SBATCH_CHECKPOINT=keep=99 -- "$script")" 'MaxKeep=10'
     refused "SBATCH_CHECKPOINT and --no-requeue" "$(try SBATCH_CHECKPOINT=10 --no-requeue -- "$script")" \

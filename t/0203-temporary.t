@@ -72,6 +72,7 @@ put_back() {
     story "$name" "$path"
     ok "$name: it has ended" wait_until 60 state_in "$job" "FAILED CANCELLED COMPLETED"
     nok "$name: the file is gone (control)" test -e "$path"
+    like "$name: check tells that it comes back" "$(run scheckpoint check "$job")" 'good .*; [0-9]+ will be put back$'
     ok "$name: it starts again" again "$job"
     ok "$name: restored" restored "$job"
     like "$name: what was put back is told" "$(out "$job")" "put back \($path\)"

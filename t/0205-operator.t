@@ -13,7 +13,7 @@ stop=$HOME_DIR/operator.stop
 job=$(submit --checkpoint=interval=0 --comment="the owner's" -- "$(job_script operator.sh "$PROGS/counter" "$stop")")
 ok "a job starts" wait_step "$job" 2
 like "an operator: nothing is told yet" "$(osc list "$job")" "job $job is ckptest's: RUNNING, restarted 0 times"
-like "an operator: and how to have it tell" "$(osc error "$job")" "scheckpoint create $job asks it"
+like "an operator: and how to have it tell" "$(osc error "$job")" "an operator of Slurm may ask it for one: scheckpoint create $job\$"
 like "root asks for a checkpoint" "$(rsc create "$job")" 'saved: gen-0000-000001'
 like "an operator: list tells the verdict" "$(osc list "$job")" 'last word .*: 20.*: saved: gen-0000-000001$'
 like "an operator: and where the rest is" "$(osc list "$job")" 'open to its owner and to root only'
@@ -55,6 +55,9 @@ for verb in list error; do
 done
 like "root: the forged event is shown for what it is (control)" "$(rsc error "$job")" 'RED'
 like "an operator: the forged comment too (control)" "$(osc error "$job")" 'title'
+plain=$(submit --hold -- "$(job_script plain.sh true)")
+like "an operator: of a job that does not run" "$(osc list "$plain")" "^it has told nothing of checkpoints\$"
+run scancel "$plain"
 touch "$stop"
 ok "the job ends" wait_state "$job" COMPLETED
 ok "no node was drained" node_fine

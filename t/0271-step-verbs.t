@@ -34,7 +34,9 @@ like "create of one task" "$said" "^job $job\.0 task 1: gen-0000-000002: paused"
 is "of that alone" "$(grep -c '^job' <<<"$said")" 1
 said=$(run scheckpoint create --json "$job.0")
 is "create of a step, as JSON: both" "$(json "[t['state'] for t in d['jobs']]" <<<"$said")" "['done', 'done']"
-like "create of a step that is not there is refused" "$(sc create "$job.5")" 'no task that could be checkpointed'
+like "create of a step that is not there is refused" "$(sc create "$job.5")" "job $job has no step 5 with checkpoints"
+like "create of a task that is not there, too" "$(sc create "$job.0/5")" "step $job\.0 has no task 5 that is checkpointed \\(of it 2 are\\)"
+like "both are refusals" "$(sc create "$job.5" "$job.0/5")" '^status 3$'
 for verb in vacate requeue disable; do
     said=$(sc $verb "$job.0")
     like "$verb is about the job" "$said" "about whole jobs, not a step of one: scheckpoint $verb $job"
@@ -59,6 +61,9 @@ like "show of one checkpoint of a task" "$said" "^job $job\.0/1, gen-0000-000002
 is "of that alone" "$(grep -c '^job' <<<"$said")" 1
 is "show of one task, as JSON" "$(run scheckpoint show --json "$job.0/0" | json "d['generation'], d['step'], d['task'][-2:]")" "gen-0000-000002 0 .0"
 is "show of all, as JSON" "$(run scheckpoint show --json "$job" | json "[t['generation'] for t in d['tasks']]")" "['gen-0000-000002', 'gen-0000-000003']"
+like "check of the job names the tasks that have some" "$(sc check "$job")" \
+    "job $job has no checkpoint of its script; these of its tasks have some: $job\.0/0, $job\.0/1\$"
+like "check of a task says of which" "$(sc check "$job.0/1")" "^job $job\.0/1, gen-0000-000003, on "
 like "show of what is not there" "$(sc show "$job.0/7")" 'no checkpoints of such a step or task'
 like "show of a generation that is not there" "$(sc show "$job.0/1.0.9")" "job $job\.0/1 has no generation gen-0000-000009"
 
@@ -97,7 +102,9 @@ said=$(sc prune "$job")
 like "prune: of task 0 one is left" "$said" "$job\.0/0 .* 2 .* 1 "
 is "prune: the newest" "$(run scheckpoint list --json "$job" | json "sorted(g['generation'] for g in d['generations'])")" "['gen-0000-000002', 'gen-0000-000003']"
 
-ok "requeue" requeue "$job"
+like "requeue by the verb tells what becomes of the script" "$(sc requeue "$job")" \
+    "^job $job: the script runs srun and will begin anew, .*; requeued\$"
+ok "requeued" wait_until 60 restarted "$job" 1
 ok "both are restored" wait_until 60 restored_times "$job" 2
 like "list names those of the run before and of this one alike" "$(sc list "$job")" "$job\.0/1  gen-0000-000003"
 run scancel "$job"

@@ -40,6 +40,8 @@ clock() {
     ok "clock: and more after its restart" wait_until 90 saved_since "$job" $((n + 2))
     is "clock: the job runs" "$(state "$job")" RUNNING
     "$TESTBED" kill --dir "$TB" slurmctld
+    like "clock: prune says what is wrong with slurmctld" "$(run scheckpoint prune --dry-run "$job" 2>&1)" \
+        'cannot ask slurmctld which jobs have ended: .*[Cc]ontroller'
     n=$(number "$job")
     ok "clock: and when it was killed" wait_until 90 saved_since "$job" $((n + 2))
     begins_anew

@@ -59,6 +59,8 @@ shows() {
     ok "show: a pipe" good_jq 'any(.processes[] | select(.comm == "cat") | .files[]; .kind == "pipe" and .fd == 0)'
     text=$(run scheckpoint show "$job" 2>&1)
     like "show: as a table: the seal" "$text" '^  seal +good$'
+    like "show: the digest of pages.zst is the index's" "$text" '^  pages.zst +[0-9]+ bytes, sha256 \(of each frame, see index\)$'
+    like "show: as a table: those of the others" "$text" '^  index +[0-9]+ bytes, sha256 [0-9a-f]{64}$'
     like "show: the tree" "$text" "counter .* {2,}$PROGS/counter"
     like "show: the file" "$text" "5 +file +100 +1000 +read +$HOME_DIR/input\$"
     is "show 0.1 is the same" "$(run scheckpoint show "$job.0.1")" "$text"
@@ -143,6 +145,11 @@ differs() {
     text=$(run scheckpoint diff "$job.0.1" 2>&1)
     like "diff: as text, to the last" "$text" "^\\+ process [0-9]+ fd 6 file $HOME_DIR/later.log"
     like "diff: of itself there is nothing" "$(run scheckpoint diff "$job.0.2" "$job.0.2")" 'the same processes'
+    chmod 000 "$(taskdir "$job")/gen-0000-000002/images.tar.zst"
+    text=$(run scheckpoint diff "$job.0.2" "$job.0.2" 2>/dev/null; echo "status $?")
+    unlike "diff: of what cannot be read no sameness is told" "$text" 'the same'
+    like "diff: that is a failure" "$text" '^status 1$'
+    chmod 600 "$(taskdir "$job")/gen-0000-000002/images.tar.zst"
     is "diff: one generation alone is wrong usage" "$(run scheckpoint diff "$job" 2>/dev/null; echo $?)" 2
 }
 

@@ -70,6 +70,8 @@ usage() {
     like "help" "$(sc --help)" '^status 0$'
     like "help of a verb" "$(sc create --help)" '^usage: scheckpoint create'
     like "version" "$(sc --version)" '^slurm-spank-checkpoint [0-9.]+$'
+    like "a directory that is not there is a failure" "$(sc -d /nonexistent list)" '^status 1$'
+    like "however it is named" "$(cd / && sc -d nonexistent list)" '^status 1$'
     like "a full device is a failure" "$(run sh -c 'scheckpoint --help >/dev/full' 2>&1; echo "status $?")" '^status 1$'
 }
 
@@ -82,6 +84,7 @@ states() {
     job=$(submit --mem=100 -- "$(put_script plain.sh <<<'#!/bin/bash
 echo ready; exec sleep 300')")
     ready "$job"
+    like "a job that does not run: of a step, too" "$(sc create "$job.0")" "job $job has no step 0 with checkpoints"
     like "a job without checkpoints is refused" "$(sc create "$job")" "no checkpoints of job $job in "
     like "with status 3, too" "$(sc create "$job")" '^status 3$'
     run_root scontrol suspend "$job"

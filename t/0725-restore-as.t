@@ -93,7 +93,7 @@ older_one() {
     ok "older: restored" wait_until 60 grep -q 'restored gen-0000-000001' "$HOME_DIR/$new.err"
     ok "older: it goes on" wait_until 60 test -s "$HOME_DIR/$new.out"
     ok "older: from there" [ "$(steps_of "$new" 1)" -le $((after1 + 2)) ]
-    like "older: scheckpoint list shows none of its own yet" "$(run scheckpoint list -d "$dir" "$new" 2>&1)" 'no checkpoints'
+    like "older: scheckpoint list shows none of its own yet" "$(run scheckpoint list -d "$dir" "$new" 2>&1)" "no checkpoints of job $new in $dir"
     cancelled "$new" >/dev/null
     # Never saved itself: the old job's name leads on.
     again=$(restore_as "$job.gen-0000-000002" --checkpoint-dir="$dir")

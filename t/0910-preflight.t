@@ -114,6 +114,12 @@ END
     fails "files: a missing directory" directories "$dir: is not there" check "$job"
     mv "$dir.away" "$dir"
 
+    mv "$HOME_DIR/$job.out" "$HOME_DIR/$job.away"
+    like "files: the job's own output, missing, is worth a warning" "$(check "$job")" \
+        "warn +outputs +$HOME_DIR/$job.out: the job's output is not there; it begins anew"
+    ok "files: which is no failure" check "$job"
+    mv "$HOME_DIR/$job.away" "$HOME_DIR/$job.out"
+
     cp -p "$PYTHON" "$PYTHON.old"
     # the same size, another build id
     python3 - "$PYTHON" <<'END'

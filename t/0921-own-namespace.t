@@ -165,9 +165,10 @@ refusals() {
         "$(run env SLURM_JOB_ID=99999 SLURM_TASK_PID=1 scheckpoint run -- echo the program ran 2>&1; echo "status $?")"
     refused "a job with the plugin's checkpoints" 'by its --checkpoint option already' 3 \
         "$(alone SLURM_SPANK_CHECKPOINT_NONCE=0123456789abcdef --)"
-    refused "isolation=" 'isolation= and restore= have no meaning' 1 "$(alone -- --checkpoint=isolation=host)"
-    refused "restore=" 'isolation= and restore= have no meaning' 1 "$(alone -- --checkpoint=restore=12)"
-    refused "nonsense" 'nonsense' 1 "$(alone -- --checkpoint=nonsense)"
+    refused "isolation=" 'isolation= and restore= have no meaning' 2 "$(alone -- --checkpoint=isolation=host)"
+    refused "restore=" 'isolation= and restore= have no meaning' 2 "$(alone -- --checkpoint=restore=12)"
+    refused "nonsense" 'nonsense' 2 "$(alone -- --checkpoint=nonsense)"
+    refused "off" 'off has no meaning for run' 2 "$(alone -- --checkpoint=off)"
     refused "no program" 'a program is missing' 2 "$(run scheckpoint run 2>&1; echo "status $?")"
     like "refused: as root" "$(run_root "$INST/bin/scheckpoint" run -- true 2>&1)" "only a job's owner"
     # The kernel's own limit, in a user namespace in which it is none.

@@ -48,6 +48,9 @@ for svg in svgs: tree.fromstring(svg)' "$TEST_TMP/history.html"
     is "history: it draws three checkpoints" "$(grep -c '<title>checkpoint ' "$TEST_TMP/history.html")" 3
     nok "history: it needs no other file" grep -qE '(src|href)=' "$TEST_TMP/history.html"
     nok "history: root does not read it" run_root scheckpoint history -d "$SCRATCH" "$job"
+    is "history: a page or JSON, not both" "$(run scheckpoint history --html --json "$job" 2>&1 >/dev/null; echo "$?")" \
+        "scheckpoint: --html goes without --json (scheckpoint --help tells more)
+2"
     is "history: --html belongs to it alone" "$(run scheckpoint list --html >/dev/null 2>&1; echo $?)" 2
     touch "$HOME_DIR/history.stop"
     ok "history: ends" wait_state "$job" COMPLETED
