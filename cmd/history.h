@@ -9,6 +9,9 @@
 
 #include <jansson.h>
 
+/* Ask Slurm whether the last run of the caller's job is running, unless its end is known.  No answer: it is not. */
+void history_ask(uint32_t job, struct history *h);
+
 /* A table on stdout and a line of sums. -1 without memory. */
 int history_print(uint32_t job, const struct history *h);
 json_t *history_json(uint32_t job, const struct history *h);

@@ -285,6 +285,8 @@ static int load_history(const char *path, const struct base_job *j, struct histo
     int rc = taskfd < 0 ? -1 : event_each(taskfd, history_add, h, err);
 
     io_close(&taskfd);
+    if (rc == 0)
+        history_ask(j->job, h);
     return rc;
 }
 

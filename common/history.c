@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/history.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +92,19 @@ static void begin(struct history *h, struct history_run *r, const struct event *
     h->n++;
 }
 
+/* Is it over with this event?  A checkpoint by Slurm's SIGTERM is the last one of its run. */
+static void note_end(struct history_run *r, const struct event *e)
+{
+    if (is(e, "note") || is(e, "skipped") || is(e, "vetoed"))
+        return;
+    if (is(e, "checkpoint"))
+        r->ended = r->ending || !strcmp(e->text, "requeue") || !strcmp(e->text, "terminate");
+    else
+        r->ended = is(e, "ended") || is(e, "requeue") || is(e, "held") || is(e, "elsewhere") ||
+                   is(e, "cancelled");
+    r->ending = is(e, "last-begun");
+}
+
 int history_add(const struct event *e, void *arg)
 {
     struct history *h = arg;
@@ -107,6 +119,7 @@ int history_add(const struct event *e, void *arg)
         return 1;
     if (at > r->end)
         r->end = at;
+    note_end(r, e);
     if (is(e, "started") || is(e, "restored") || is(e, "scratch") || is(e, "rerun")) {
         begin(h, r, e, at);
         return 0;
@@ -116,8 +129,7 @@ int history_add(const struct event *e, void *arg)
         r->last_saved = at;
     } else if (is(e, "checkpoint-failed") || is(e, "restore-failed")) {
         r->failed++;
-    } else if (is(e, "note") || is(e, "skipped") || is(e, "vetoed") ||
-               is(e, "last-begun")) {
+    } else if (is(e, "note") || is(e, "skipped") || is(e, "vetoed") || is(e, "last-begun")) {
         return 0;
     }
     return add_mark(r, e, at) < 0;

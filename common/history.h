@@ -7,6 +7,7 @@
 
 #include "common/event.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,10 +26,13 @@ struct history_run {
     char node[64];
     char began[24];      /* "started", "restored", "scratch", ... */
     char generation[32]; /* restored from it */
-    int64_t start, end;  /* first and last event of it */
+    int64_t start, end;  /* first and last event of it; running: now */
+    bool ended;          /* at `end`; else it may have gone on after it: killed, or running */
+    bool ending;         /* its last checkpoint has begun */
+    bool running;        /* who knows it has set it, and `end` */
     unsigned saved, failed;
     int64_t last_saved;
-    int64_t lost; /* seconds of it that a later run had to do again */
+    int64_t lost; /* seconds of it that a later run had to do again; not ended: at least */
     size_t nmarks;
     struct history_mark *marks; /* checkpoints and what went wrong */
 };

@@ -89,13 +89,39 @@ static void histories(void **state)
     assert_int_equal(h.n, 0);
 }
 
+static void ends(void **state)
+{
+    struct history h = {0};
+
+    (void)state;
+    event(&h, 0, "2026-01-31T10:00:00Z", "started", "");
+    assert_false(h.runs[0].ended);
+    event(&h, 0, "2026-01-31T10:10:00Z", "checkpoint", "gen-0000-000001");
+    assert_false(h.runs[0].ended); /* killed some time after it, for all that is known */
+    event(&h, 1, "2026-01-31T11:00:00Z", "restored", "gen-0000-000001");
+    event(&h, 1, "2026-01-31T11:10:00Z", "last-begun", "");
+    assert_false(h.runs[1].ended);
+    event(&h, 1, "2026-01-31T11:10:02Z", "checkpoint", "gen-0001-000002");
+    assert_true(h.runs[1].ended);
+    event(&h, 1, "2026-01-31T11:10:03Z", "note", "");
+    assert_true(h.runs[1].ended);
+    event(&h, 1, "2026-01-31T11:20:00Z", "checkpoint", "gen-0001-000003"); /* it went on */
+    assert_false(h.runs[1].ended);
+    event(&h, 1, "2026-01-31T11:20:01Z", "requeue", "");
+    assert_true(h.runs[1].ended);
+    event(&h, 2, "2026-01-31T12:00:00Z", "restored", "gen-0001-000003");
+    event(&h, 2, "2026-01-31T12:01:00Z", "ended", "");
+    assert_true(h.runs[2].ended);
+    assert_false(h.runs[0].ended);
+    assert_int_equal(h.runs[1].end - h.runs[1].start, 20 * 60 + 1);
+    history_free(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(costs),
-        cmocka_unit_test(young_and_daly),
-        cmocka_unit_test(overheads),
-        cmocka_unit_test(histories),
+        cmocka_unit_test(costs),     cmocka_unit_test(young_and_daly), cmocka_unit_test(overheads),
+        cmocka_unit_test(histories), cmocka_unit_test(ends),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -48,7 +48,7 @@ forged() { printf '{"time":"2026-01-01T00:00:00Z","epoch":0,"node":"n","event":"
 run sh -c "cat >>'$task/events'" <"$TEST_TMP/forged"
 run mkdir "$task/gen-0000-000077" "$task"/$'gen-0000-000078\033[2J'
 run sh -c "printf '\033[2J{' >'$task/gen-0000-000077/manifest.json'"
-run scontrol update job="$job" comment=$'x [checkpoint 2026-01-01T00:00:00Z: \033[31msaved: \033]0;title\007gen]'
+run scontrol update job="$job" comment=$'x [checkpoint 2026-01-01T00:00:00Z: \033[31msaved: \033[2Jtitle\007gen]'
 for verb in list error; do
     unlike "root: $verb: no control character reaches the terminal" "$(rsc $verb "$job" | tr -d '\n' | cat -v)" '\^|M-'
     unlike "an operator: $verb: nor his" "$(osc $verb "$job" | tr -d '\n' | cat -v)" '\^|M-'

@@ -153,6 +153,24 @@ differs() {
     is "diff: one generation alone is wrong usage" "$(run scheckpoint diff "$job" 2>/dev/null; echo $?)" 2
 }
 
+# completes LINE WORD... - what bash would offer at the end of the line, whose words those are
+completes() {
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    run bash -c 'source "$1"; COMP_LINE=$2; COMP_POINT=${#2}; shift 2; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _scheckpoint; printf "%s\n" "${COMPREPLY[@]}"' - "$TB/completion" "$@"
+}
+completion() {
+    install -m 644 "$TEST_TOP/cmd/scheckpoint.bash-completion" "$TB/completion"
+    like "completion: jobs in the site's directory" "$(completes 'scheckpoint show ' scheckpoint show '')" "^$job\$"
+    like "completion: and their generations" "$(completes "scheckpoint show $job." scheckpoint show "$job.")" "^$job\.gen-0000-000002\$"
+    like "completion: in a directory that is named" \
+        "$(completes "scheckpoint --checkpoint-dir=$SCRATCH show " scheckpoint --checkpoint-dir = "$SCRATCH" show '')" "^$job\$"
+    is "completion: none in one that is not there" "$(completes 'scheckpoint show -d /none 1.' scheckpoint show -d /none 1.)" ""
+    is "completion: keys of run's SPEC" "$(completes 'scheckpoint run --checkpoint=comp' scheckpoint run --checkpoint '=' comp)" 'compress='
+    is "completion: also behind a comma" "$(completes 'scheckpoint run --checkpoint=keep=2,comp' scheckpoint run --checkpoint '=' keep '=' 2,comp)" \
+        '2,compress='
+}
+
 flip() { # FILE OFFSET - the lowest bit of that byte
     local was
     was=$(od -An -tu1 -j "$2" -N 1 "$1")
@@ -295,6 +313,7 @@ ok "a checkpoint" checkpoint "$job"
 shows
 taken_apart
 differs
+completion
 verifies
 prunes
 thousand

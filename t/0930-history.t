@@ -24,6 +24,9 @@ history() {
     is "history: two runs" "$(jq -r '.runs | map(.began) | join(" ")' <<<"$out")" "started restored"
     is "history: saved so often" "$(jq -r '.runs | map(.checkpoints) | join(" ")' <<<"$out")" "2 1"
     is "history: nothing is lost" "$(jq .lost <<<"$out")" 0
+    is "history: the end of the first is known, the second runs" "$(jq -c '.runs | map([.end != null, .running])' <<<"$out")" \
+        '[[true,false],[false,true]]'
+    like "history: one that runs has no end" "$(run scheckpoint history "$job")" '^ +1 +restored .* - +0:0[0-9]:[0-9]+ +0:00:00$'
     like "history: as a table" "$(run scheckpoint history "$job")" '^ +1 +restored gen-0000-000002 +'
     like "history: with its sums" "$(run scheckpoint history "$job")" "^job $job: 2 runs, 0:00:[0-9]+ in all, 0:00:00 of it lost"
     like "history: list tells the runs of one job, too" "$(run scheckpoint list "$job")" '^ +1 +restored gen-0000-000002 +'
@@ -110,5 +113,21 @@ daly() {
 noted() { grep -qE "\"note\".*$2" "$(taskdir "$1")/events"; }
 by_clock() { grep -q '"checkpoint".*"interval"' "$(taskdir "$1")/events"; }
 
-together history budget automatic daly
+# Killed some time after its last checkpoint: nobody knows when.
+killed() {
+    local job
+    job=$(submit --checkpoint=interval=0 -- "$(job_script killed.job "$PROGS/counter" "$HOME_DIR/killed.stop")")
+    ok "killed: starts" wait_step "$job" 3
+    ok "killed: a checkpoint" checkpoint "$job"
+    run scancel --signal=KILL --full "$job"
+    ok "killed: it has ended" wait_until 60 state_in "$job" "FAILED CANCELLED COMPLETED"
+    ok "killed: nothing runs" wait_until 60 no_process "$job"
+    # The shepherd, where it has outlived its job, has written down the end; power that fails leaves it none.
+    sed -i '/"ended"/d' "$(taskdir "$job")/events"
+    is "killed: its end is not known" "$(run scheckpoint history --json "$job" | jq -c '.runs[0] | [.end, .running]')" '[null,false]'
+    like "killed: in the table, too" "$(run scheckpoint history "$job")" '^ +0 +started .* unknown +>=0:0[0-9]:[0-9]+ +0:00:00$'
+    like "killed: what it ran is the least" "$(run scheckpoint history "$job")" "^job $job: 1 run, >=0:0[0-9]:[0-9]+ in all"
+}
+
+together killed history budget automatic daly
 done_testing
