@@ -2,7 +2,9 @@
 #include "spank/metrics.h"
 
 #include "cmd/cmd.h"
+#include "cmd/options.h"
 #include "cmd/verb.h"
+#include "spank/tally.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -41,12 +43,20 @@ static int run_metrics(const struct cmd *c)
     int status = CMD_DONE;
     char node[65];
 
+    if (c->json)
+        return options_wrong("metrics prints the text format of Prometheus, and no JSON", "");
     name_node(c, node);
     errno = EPERM;
     if (geteuid() != 0) {
         err_set(&err, "a node's numbers are root's: sudo scheckpoint metrics");
         status = cmd_fail(c, CMD_REFUSED, &err);
     } else if (!conf || conf_load(c->conf, conf, &err) < 0 || tell(c, conf, node, &err) < 0) {
+        status = cmd_fail(c, CMD_FAILED, &err);
+    } else if (!tally_any(conf->state_dir, node)) {
+        err_set(&err,
+                "no counters of node %s: no job with checkpoints has run there since it was "
+                "started, or Slurm has another name for it (--node)",
+                node);
         status = cmd_fail(c, CMD_FAILED, &err);
     }
     free(conf);
@@ -67,7 +77,8 @@ const struct verb verb_metrics = {
         "For the administrator, as root on a node: how many checkpoints were made there and\n"
         "failed, how long jobs stood still for them, how much was written, how many were\n"
         "restored, and when the newest of each running task was made, in the text format of\n"
-        "Prometheus. Counted since the node was started.\n"
+        "Prometheus. Counted since the node was started; exit\n"
+        "status 1, and zeros, when nothing was yet.\n"
         "\n"
         "  --output DIR  into DIR/slurm_checkpoint_NODE.prom, for the node exporter's textfile\n"
         "                collector (MetricsDir in checkpoint.conf: at the end of each job)\n"

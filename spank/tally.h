@@ -53,4 +53,7 @@ typedef void (*tally_fn)(const struct tally_name *name, const struct tally *t, v
 int tally_read(const char *state_dir, const char *node, struct tally *sum, tally_fn fn, void *arg,
                struct err *err);
 
+/* As root: was anything ever counted there, since the state directory was made (which is when the node was started)? */
+bool tally_any(const char *state_dir, const char *node);
+
 #endif

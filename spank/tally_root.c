@@ -184,3 +184,31 @@ int tally_read(const char *state_dir, const char *node, struct tally *sum, tally
     io_close(&fd);
     return 0;
 }
+
+static void note_one(const struct tally_name *name, const struct tally *t, void *arg)
+{
+    (void)name;
+    (void)t;
+    *(bool *)arg = true;
+}
+
+bool tally_any(const char *state_dir, const char *node)
+{
+    int dirfd = facts_name_ok(node) ? open_dir(state_dir, NULL) : -1;
+    char file[NAME_SIZE];
+    bool any = false;
+    struct tally sum;
+    struct stat st;
+
+    if (dirfd < 0)
+        return false;
+    memset(&sum, 0, sizeof sum);
+    snprintf(file, sizeof file, "tallied.%s", node);
+    /* To read it makes it, empty. */
+    if (fstatat(dirfd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
+        any = true;
+    else
+        each(dirfd, 0, NULL, node, &sum, note_one, &any);
+    io_close(&dirfd);
+    return any;
+}

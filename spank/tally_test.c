@@ -143,7 +143,12 @@ static void folded(void **state)
     SCRATCH_NEED_ROOT();
     assert_int_equal(tally_read("/nonexistent", "n1", &sum, note, &jobs, NULL), 0);
     assert_int_equal(sum.dumps, 0);
+    assert_false(tally_any("/nonexistent", "n1"));
+    assert_false(tally_any(dir, "a b"));
+    assert_int_equal(tally_read(dir, "nope", &sum, NULL, NULL, NULL), 0);
+    assert_false(tally_any(dir, "nope")); /* nor because it was asked for */
     t[0] = of(1, 0);
+    assert_true(tally_any(dir, "n1")); /* one runs */
     t[1] = of(1, 1);
     t[2] = of(20, 0);
     for (int i = 0; i < 3; i++)
@@ -162,6 +167,8 @@ static void folded(void **state)
     assert_int_equal(sum.dumps, 3);
     assert_int_equal(sum.stored_bytes, 30);
     assert_int_equal(jobs, 20);
+    assert_true(tally_any(dir, "n1"));
+    assert_false(tally_any(dir, "nope"));
     assert_int_equal(tally_read(dir, "n2", &sum, note, &jobs, NULL), 0);
     assert_int_equal(sum.dumps, 0);
     for (int i = 0; i < 3; i++)

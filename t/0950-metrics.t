@@ -42,6 +42,9 @@ wellformed() { ! grep -vE '^# (HELP|TYPE) slurm_checkpoint_[a-z_]+ .+$|^slurm_ch
 
 run scheckpoint metrics >/dev/null 2>&1
 is "for a user: refused" $? 3
+like "of a node of which nothing was counted: told" "$(metrics --node NOPE 2>&1; echo "status $?")" "no counters of node NOPE"
+like "with status 1" "$(metrics --node NOPE 2>&1; echo "status $?")" '^status 1$'
+like "there is no JSON" "$(metrics --json 2>&1; echo "status $?")" '^status 2$'
 is "at first nothing was counted" "$(value dumps_total)" 0
 is "and nothing runs" "$(value tasks)" 0
 
@@ -56,6 +59,7 @@ like "and when, by job, step and task" "$(metrics)" \
     "^slurm_checkpoint_newest_timestamp_seconds\{node=\"$DOCTOR_NODE\",job=\"$job\",step=\"batch\",task=\"0\"\} [0-9]+$"
 ok "which is now" test "$(value newest_timestamp_seconds)" -ge "$before"
 is "one task runs" "$(value tasks)" 1
+ok "with status 0, now that there are counters" metrics
 ok "the format is Prometheus's" wellformed "$(metrics)"
 ok "the journal has it" wait_until 60 has_event checkpoint "$job"
 told=$(event checkpoint "$job")
