@@ -64,9 +64,12 @@ environment() {
     refused "SBATCH_CHECKPOINT is read" "$(try SBATCH_CHECKPOINT=abc -- "$script")" "'abc'"
     accepted "SBATCH_CHECKPOINT" "$(try SBATCH_CHECKPOINT=10 -- "$script")"
     off=$(run env SBATCH_CHECKPOINT=interval=0 sbatch --parsable --checkpoint=off --mem=100 -o "$HOME_DIR/%j.out" \
-        "$(put_script off.sh <<<'#!/bin/bash
+        "$(put_script off.sh <<'END'
+#!/bin/bash
 #SBATCH --checkpoint=interval=0
-echo "nonce ${SLURM_SPANK_CHECKPOINT_NONCE:-none}"')")
+echo "nonce ${SLURM_SPANK_CHECKPOINT_NONCE:-none}"
+END
+)")
     ok "--checkpoint=off: the job runs" wait_state "$off" COMPLETED
     like "--checkpoint=off wins over the environment and #SBATCH" "$(out "$off")" '^nonce none$'
     accepted "the command line wins" "$(try SBATCH_CHECKPOINT=keep=99 --checkpoint=keep=3 -- "$script")"
