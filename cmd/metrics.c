@@ -38,13 +38,14 @@ static int tell(const struct cmd *c, const struct conf *conf, const char *node, 
 
 static int run_metrics(const struct cmd *c)
 {
-    struct conf *conf = calloc(1, sizeof *conf);
+    struct conf *conf;
     struct err err = {""};
     int status = CMD_DONE;
     char node[65];
 
     if (c->json)
         return options_wrong("metrics prints the text format of Prometheus, and no JSON", "");
+    conf = calloc(1, sizeof *conf);
     name_node(c, node);
     errno = EPERM;
     if (geteuid() != 0) {

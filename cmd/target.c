@@ -177,7 +177,7 @@ static void name_others(const struct target *t, char *names, size_t size)
 
 static int none_found(const struct target *t, struct err *err)
 {
-    char label[BASE_LABEL_MAX], names[(NAMES_MOST + 1) * (BASE_LABEL_MAX + 2)];
+    char label[BASE_LABEL_MAX], names[(NAMES_MOST + 1) * (BASE_LABEL_MAX + 2)] = "";
 
     base_label(&t->job, label);
     if (!t->job.is_step)
