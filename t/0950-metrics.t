@@ -44,6 +44,8 @@ run scheckpoint metrics >/dev/null 2>&1
 is "for a user: refused" $? 3
 like "of a node of which nothing was counted: told" "$(metrics --node NOPE 2>&1; echo "status $?")" "no counters of node NOPE"
 like "with status 1" "$(metrics --node NOPE 2>&1; echo "status $?")" '^status 1$'
+mkdir "$TEST_TMP/none"
+like "but 0 where it is written for the node's monitoring" "$(metrics --node NOPE --output "$TEST_TMP/none" 2>&1; echo "status $?")" '^status 0$'
 like "there is no JSON" "$(metrics --json 2>&1; echo "status $?")" '^status 2$'
 is "at first nothing was counted" "$(value dumps_total)" 0
 is "and nothing runs" "$(value tasks)" 0
