@@ -2,6 +2,7 @@
 #include "common/err.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,6 +62,25 @@ int err_prefix(struct err *e, const char *fmt, ...)
         va_end(ap);
     }
     errno = saved;
+    return -1;
+}
+
+int err_dir(struct err *e, const char *dir)
+{
+    static const char remedy[] = "; make room there: scheckpoint prune removes checkpoints";
+    const int error = errno;
+    const bool full = error == ENOSPC || error == EDQUOT;
+    size_t len;
+
+    if (!e || (!full && error != EACCES && error != EROFS))
+        return -1;
+    if (!strstr(e->text, dir)) {
+        err_prefix(e, "%.300s", dir);
+        len = strlen(e->text);
+        if (full && len + sizeof remedy <= sizeof e->text)
+            memcpy(e->text + len, remedy, sizeof remedy);
+    }
+    errno = error;
     return -1;
 }
 

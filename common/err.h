@@ -25,6 +25,11 @@ int err_sys(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2
 /* Put "prefix: " before the text that is there.  errno is kept.  Returns -1. */
 int err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The text is of a file in dir that could not be made or written.  Where errno is one that only dir's owner can mend
+ * (EACCES, EROFS; ENOSPC, EDQUOT), and the text does not name dir (then it says more), put "dir: " before it, and
+ * behind it what makes room.  errno is kept.  Returns -1. */
+int err_dir(struct err *e, const char *dir);
+
 /* Replace control characters and bytes >= 0x7f in place by '?', so that the text is safe for a
  * terminal, a log or a line-based protocol. */
 void err_clean(char *text);
@@ -34,6 +39,7 @@ void err_clean(char *text);
 #define err_set(...) ((err_set)(__VA_ARGS__), -1)
 #define err_sys(...) ((err_sys)(__VA_ARGS__), -1)
 #define err_prefix(...) ((err_prefix)(__VA_ARGS__), -1)
+#define err_dir(...) ((err_dir)(__VA_ARGS__), -1)
 #endif
 
 #endif

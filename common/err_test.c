@@ -76,6 +76,35 @@ static void long_text_is_cut_not_overrun(void **state)
     assert_memory_equal(s.guard, "GGGGGGGG", 8);
 }
 
+static void a_directory_that_cannot_be_written(void **state)
+{
+    struct err e = {"pages.zst: why"};
+
+    (void)state;
+    errno = ENOSPC;
+    assert_int_equal((err_dir)(NULL, "/d"), -1);
+    errno = ENOENT; /* not of that kind */
+    assert_int_equal((err_dir)(&e, "/d"), -1);
+    assert_string_equal(e.text, "pages.zst: why");
+    errno = EACCES;
+    assert_int_equal((err_dir)(&e, "/d"), -1);
+    assert_int_equal(errno, EACCES);
+    assert_string_equal(e.text, "/d: pages.zst: why");
+    errno = EROFS; /* once only */
+    (err_dir)(&e, "/d");
+    assert_string_equal(e.text, "/d: pages.zst: why");
+    err_set(&e, "x: no room");
+    errno = EDQUOT;
+    (err_dir)(&e, "/d");
+    assert_int_equal(errno, EDQUOT);
+    assert_string_equal(e.text,
+                        "/d: x: no room; make room there: scheckpoint prune removes checkpoints");
+    memset(e.text, 'a', sizeof e.text - 1);
+    e.text[sizeof e.text - 1] = '\0';
+    (err_dir)(&e, "/d");
+    assert_int_equal(strlen(e.text), sizeof e.text - 1);
+}
+
 static void no_control_character_gets_through(void **state)
 {
     struct err e;
@@ -96,6 +125,7 @@ int main(void)
         cmocka_unit_test(sys_appends_the_reason),
         cmocka_unit_test(prefix_goes_before),
         cmocka_unit_test(long_text_is_cut_not_overrun),
+        cmocka_unit_test(a_directory_that_cannot_be_written),
         cmocka_unit_test(no_control_character_gets_through),
     };
 

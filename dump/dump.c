@@ -125,9 +125,10 @@ static int unprivileged_part(struct dump *d, struct err *err)
     d->deadline = d->start + (int64_t)d->facts.dump_timeout * 1000;
     if (watchdog_start(d->deadline + WATCHDOG_MS, give_up, d, err) < 0)
         return -1;
-    if (dump_begin(d, err) < 0 || dump_capture(d, err) < 0 || dump_store(d, err) < 0)
-        return -1;
-    return 0;
+    if (dump_begin(d, err) == 0 && dump_capture(d, err) == 0 && dump_store(d, err) == 0)
+        return 0;
+    /* Nothing else is written; but much is looked at that may be closed to us (EACCES). */
+    return errno == EACCES ? -1 : err_dir(err, d->facts.dir);
 }
 
 /* Of the last failure only: a job may run for months. */

@@ -32,7 +32,8 @@ int dump_begin(struct dump *d, struct err *err)
     if (before_look(d->pid, &d->facts, d->request.flags & PROTO_F_STOP, &before, err) < 0)
         return -1;
     d->doing = "opening the checkpoint directory";
-    if (generation_begin(&d->gen, &d->facts, target_memory(d->pid), err) < 0)
+    if (generation_begin(&d->gen, &d->facts, target_memory(d->pid), d->request.flags & PROTO_F_STOP,
+                         err) < 0)
         return -1;
     snprintf(d->reply.generation, sizeof d->reply.generation, "%.31s", d->gen.name);
     d->images = images_create();

@@ -35,21 +35,22 @@ static int check_seal(const struct facts *f, struct err *err)
     return 0;
 }
 
-int generation_begin(struct generation *g, const struct facts *f, uint64_t memory, struct err *err)
+int generation_begin(struct generation *g, const struct facts *f, uint64_t memory, bool last,
+                     struct err *err)
 {
     /* Never made here: what has vanished may be a filesystem that is not mounted. */
     g->taskfd = gendir_open_task(f, false, err);
-    if (g->taskfd < 0 || room_check(g->taskfd, f, memory, &g->reserve, err) < 0 ||
+    if (g->taskfd < 0 || room_check(g->taskfd, f, memory, last, &g->reserve, err) < 0 ||
         check_seal(f, err) < 0)
         return -1;
     g->dirfd = gendir_begin(g->taskfd, f->epoch, &g->id, err);
     if (g->dirfd < 0)
-        return -1;
+        return err_dir(err, f->dir);
     g->begun = true;
     gendir_format_name(g->id, false, g->name);
     g->pagesfd = gendir_open_file(g->dirfd, MANIFEST_PAGES, O_WRONLY | O_CREAT, 0600, err);
     if (g->pagesfd < 0)
-        return -1;
+        return err_dir(err, f->dir);
     g->directfd = gendir_open_file(g->dirfd, MANIFEST_PAGES, O_WRONLY | O_DIRECT, 0, NULL);
     return 0;
 }
@@ -166,8 +167,7 @@ static void describe(struct manifest *m, const struct generation *g, const struc
     snprintf(m->criu, sizeof m->criu, "%s", info->criu_version);
     snprintf(m->snapshot, sizeof m->snapshot, "%s", info->snapshot);
     m->suspended = info->suspended;
-    snprintf(m->isolation, sizeof m->isolation, "%s",
-             trust_isolation(f));
+    snprintf(m->isolation, sizeof m->isolation, "%s", trust_isolation(f));
     snprintf(m->compress, sizeof m->compress, "%s", facts_compress_name(f->compress));
     if (gmtime_r(&now, &tm))
         strftime(m->created, sizeof m->created, "%Y-%m-%dT%H:%M:%SZ", &tm);

@@ -30,7 +30,8 @@ void generation_init(struct generation *g);
 
 /* Open the task's directory (made when missing), see whether `memory` bytes of a tree may fit in (ENOSPC), make
  * the partial directory and an empty pages.zst in it. */
-int generation_begin(struct generation *g, const struct facts *f, uint64_t memory, struct err *err);
+int generation_begin(struct generation *g, const struct facts *f, uint64_t memory, bool last,
+                     struct err *err);
 
 /* What only the caller knows of the manifest; the rest is filled in by generation_write. */
 struct generation_info {

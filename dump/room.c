@@ -12,10 +12,11 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
-#define SPARE (16u << 20) /* bytes that must be free in any case */
-#define BEST_RATIO 20     /* compressed memory is hardly ever smaller than 1/20 */
+#define SPARE                                                                                      \
+    (16u << 20) /* bytes that stay free, for what the job itself writes there while it runs on */
+#define BEST_RATIO 20 /* compressed memory is hardly ever smaller than 1/20 */
 #define FEW_FILES 16
-#define PRUNE "remove some: scheckpoint prune"
+#define PRUNE ": remove some: scheckpoint prune"
 
 /* "1.5 GiB" */
 struct size {
@@ -73,32 +74,71 @@ uint64_t room_estimate(int taskfd, const struct facts *f, uint64_t memory)
     return bytes;
 }
 
-static int check_filesystem(int fd, const struct facts *f, uint64_t need, uint64_t *room,
+/* What to do, where anything is there that may go: more than the newest generation of this task. */
+static const char *prune(int taskfd, const struct facts *f)
+{
+    struct gendir_id *ids = NULL;
+    int base = gendir_open_base(f->dir, f->uid, false, NULL), dirfd = -1;
+    uint64_t taken = 0, newest = 0;
+    char name[40];
+
+    if (base >= 0 && usage_base(base, &taken, NULL) == 0 && gendir_list(taskfd, &ids, NULL) > 0) {
+        gendir_format_name(ids[0], false, name);
+        dirfd = gendir_open_dir(taskfd, name, NULL);
+        newest = dirfd >= 0 ? usage_dir(dirfd) : 0;
+    }
+    io_close(&dirfd);
+    io_close(&base);
+    free(ids);
+    return taken > newest ? PRUNE : "";
+}
+
+static int too_full(int taskfd, const struct facts *f, uint64_t room, uint64_t need, uint64_t spare,
+                    struct err *err)
+{
+    const char *what = prune(taskfd, f);
+
+    errno = ENOSPC;
+    if (!spare)
+        return err_set(err, "%s: %s free, about %s needed at least%s", f->dir, size(room).text,
+                       size(need).text, what);
+    return err_set(err, "%s: %s free, about %s needed at least, and %s to be left over%s", f->dir,
+                   size(room).text, size(need).text, size(spare).text, what);
+}
+
+static int check_filesystem(int fd, const struct facts *f, uint64_t need, bool last, uint64_t *room,
                             struct err *err)
 {
+    const uint64_t spare = last ? 0 : SPARE;
     struct statvfs st;
+    const char *what;
     uint64_t used;
 
     if (fstatvfs(fd, &st) < 0)
         return err_sys(err, "statvfs of the checkpoint directory");
     *room = (uint64_t)st.f_bavail * st.f_frsize;
     used = (uint64_t)(st.f_blocks - st.f_bfree) * st.f_frsize;
+    if (*room < spare + need)
+        return too_full(fd, f, *room, need, spare, err);
     errno = ENOSPC;
-    if (*room < SPARE + need)
-        return err_set(err, "%s: %s free, about %s needed at least: " PRUNE, f->dir,
-                       size(*room).text, size(SPARE + need).text);
     if (st.f_files && st.f_favail < FEW_FILES)
         return err_set(err, "%s: no inodes left", f->dir);
-    if (f->min_free && *room < f->min_free + need)
+    if (f->min_free && *room < f->min_free + need) {
+        what = prune(fd, f);
+        errno = ENOSPC;
         return err_set(err,
                        "%s: %s free, about %s needed, but the site wants %s to stay free there "
-                       "(MinFree): " PRUNE,
-                       f->dir, size(*room).text, size(need).text, size(f->min_free).text);
-    if (f->max_site_size && used + need > f->max_site_size)
+                       "(MinFree)%s",
+                       f->dir, size(*room).text, size(need).text, size(f->min_free).text, what);
+    }
+    if (f->max_site_size && used + need > f->max_site_size) {
+        what = prune(fd, f);
+        errno = ENOSPC;
         return err_set(err,
                        "%s: %s of that filesystem are in use, about %s needed, but the site allows "
-                       "%s in all (MaxSiteSize): " PRUNE,
-                       f->dir, size(used).text, size(need).text, size(f->max_site_size).text);
+                       "%s in all (MaxSiteSize)%s",
+                       f->dir, size(used).text, size(need).text, size(f->max_site_size).text, what);
+    }
     return 0;
 }
 
@@ -127,6 +167,7 @@ static int check_user(int taskfd, const struct facts *f, uint64_t need, struct e
 {
     int base = gendir_open_base(f->dir, f->uid, false, err);
     uint64_t taken = 0, goes = to_be_pruned(taskfd, f);
+    const char *what;
     int rc = base < 0 ? -1 : usage_base(base, &taken, err);
 
     io_close(&base);
@@ -135,14 +176,15 @@ static int check_user(int taskfd, const struct facts *f, uint64_t need, struct e
     taken = taken > goes ? taken - goes : 0;
     if (taken + need <= f->max_user_size)
         return 0;
+    what = prune(taskfd, f);
     errno = EDQUOT;
     return err_set(err,
                    "your checkpoints in %s take %s, this one about %s more; the site allows each "
-                   "user %s (MaxUserSize): " PRUNE,
-                   f->dir, size(taken).text, size(need).text, size(f->max_user_size).text);
+                   "user %s (MaxUserSize)%s",
+                   f->dir, size(taken).text, size(need).text, size(f->max_user_size).text, what);
 }
 
-int room_check(int taskfd, const struct facts *f, uint64_t memory, uint64_t *reserve,
+int room_check(int taskfd, const struct facts *f, uint64_t memory, bool last, uint64_t *reserve,
                struct err *err)
 {
     uint64_t need = room_estimate(taskfd, f, memory), room = 0;
@@ -153,7 +195,7 @@ int room_check(int taskfd, const struct facts *f, uint64_t memory, uint64_t *res
                        "the checkpoint would take about %s; the site allows %s for one (MaxSize)",
                        size(need).text, size(f->max_size).text);
     }
-    if (check_filesystem(taskfd, f, need, &room, err) < 0 ||
+    if (check_filesystem(taskfd, f, need, last, &room, err) < 0 ||
         (f->max_user_size && check_user(taskfd, f, need, err) < 0))
         return -1;
     *reserve = memory < room / 2 ? memory : 0;

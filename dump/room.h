@@ -10,6 +10,7 @@
 #include "common/err.h"
 #include "common/facts.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,10 +18,11 @@
  * was made with the same compression; else the least that is likely. */
 uint64_t room_estimate(int taskfd, const struct facts *f, uint64_t memory);
 
-/* As the job's user.  *reserve: bytes that may be set aside for what is not compressed.  -1 with a text that says
+/* As the job's user.  last: the job ends with it, and writes no more; then nothing but the site's limits need be left
+ * over on the filesystem, else some MiB.  *reserve: bytes that may be set aside for what is not compressed.  -1 with a text that says
  * how much there is, the limit, and what to do: EFBIG (MaxSize), EDQUOT (MaxUserSize), ENOSPC (the filesystem,
  * MinFree, MaxSiteSize). */
-int room_check(int taskfd, const struct facts *f, uint64_t memory, uint64_t *reserve,
+int room_check(int taskfd, const struct facts *f, uint64_t memory, bool last, uint64_t *reserve,
                struct err *err);
 
 #endif

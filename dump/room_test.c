@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 /* cmocka.h wants some of those before it */
 #include <cmocka.h>
@@ -75,27 +76,78 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* errno (0: there is room), and whether the text has it. */
-static int check(uint64_t memory, const char *text)
+#define NOTHING_TO_PRUNE "" /* for check(): and prune is not to be named */
+
+/* errno (0: there is room), and whether the text has it.  last: the job ends with it. */
+static int check_as(bool last, uint64_t memory, const char *text)
 {
     struct err err = {""};
     uint64_t reserve = 1;
     int rc;
 
-    rc = room_check(task, &facts, memory, &reserve, &err);
+    rc = room_check(task, &facts, memory, last, &reserve, &err);
     if (rc < 0 && !strstr(err.text, text))
         fail_msg("wanted '%s' in: %s", text, err.text);
     if (rc < 0)
         assert_int_equal(reserve, 1);
+    if (rc < 0 && !strcmp(text, NOTHING_TO_PRUNE) && strstr(err.text, "prune"))
+        fail_msg("there is nothing to prune: %s", err.text);
     return rc < 0 ? errno : 0;
+}
+
+static int check(uint64_t memory, const char *text)
+{
+    return check_as(false, memory, text);
 }
 
 static void what_cannot_fit(void **state)
 {
     (void)state;
     facts.compress = COMPRESS_NONE;
-    assert_int_equal(check(HUGE_LIMIT, " free, about "), ENOSPC);
+    assert_int_equal(check(HUGE_LIMIT, " needed at least, and 16.0 MiB to be left over"), ENOSPC);
+    assert_int_equal(check(HUGE_LIMIT, NOTHING_TO_PRUNE), ENOSPC);
     assert_int_equal(check(MIB, ""), 0);
+    put_generation(1, MIB, 1, 1); /* the newest stays */
+    assert_int_equal(check(HUGE_LIMIT, NOTHING_TO_PRUNE), ENOSPC);
+    put_generation(2, MIB, 1, 1);
+    assert_int_equal(check(HUGE_LIMIT, ": remove some: scheckpoint prune"), ENOSPC);
+}
+
+static uint64_t free_bytes(void)
+{
+    struct statvfs st;
+
+    assert_int_equal(fstatvfs(task, &st), 0);
+    return (uint64_t)st.f_bavail * st.f_frsize;
+}
+
+/* check_as() of all that is free but 8 MiB, while nobody else takes or gives much of it. */
+static int check_nearly_full(bool last, const char *text)
+{
+    uint64_t before, after;
+    int rc;
+
+    do {
+        before = free_bytes();
+        assert_true(before > 32 * MIB);
+        rc = check_as(last, before - 8 * MIB, "");
+        after = free_bytes();
+    } while (after + 4 * MIB < before || after > before + 4 * MIB);
+    if (rc)
+        assert_int_equal(check_as(last, HUGE_LIMIT, text), rc);
+    return rc;
+}
+
+/* What the job itself may still need, it does not need when it ends; all free space will do. */
+static void the_last_one(void **state)
+{
+    (void)state;
+    facts.compress = COMPRESS_NONE;
+    assert_int_equal(check_nearly_full(false, "16.0 MiB to be left over"), ENOSPC);
+    assert_int_equal(check_nearly_full(true, ""), 0);
+    assert_int_equal(check_as(true, HUGE_LIMIT, " needed at least"), ENOSPC);
+    facts.min_free = 16 * MIB; /* the site's holds for it, too */
+    assert_int_equal(check_nearly_full(true, ""), ENOSPC);
 }
 
 static void one_generation(void **state)
@@ -116,7 +168,7 @@ static void the_filesystem(void **state)
     assert_int_equal(check(MIB, ""), 0);
     facts.max_site_size = 1;
     assert_int_equal(check(MIB, "MaxSiteSize"), ENOSPC);
-    assert_int_equal(check(MIB, "scheckpoint prune"), ENOSPC);
+    assert_int_equal(check(MIB, NOTHING_TO_PRUNE), ENOSPC);
     facts.max_site_size = HUGE_LIMIT;
     assert_int_equal(check(MIB, ""), 0);
 }
@@ -188,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_cannot_fit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_last_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_generation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_filesystem, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_users, set_up, tear_down),

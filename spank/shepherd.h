@@ -117,9 +117,10 @@ struct shepherd {
     bool
         dumping; /* a dump was asked for and not yet answered; its hooks, and those of a restore, count too */
     struct hooks hooks;
-    bool hooked;   /* the hooks before this dump were asked */
-    bool vetoed;   /* ... and one was against it */
-    bool restored; /* the hooks after a restore are due */
+    bool hooked;      /* the hooks before this dump were asked */
+    bool vetoed;      /* ... and one was against it */
+    bool restored;    /* the hooks after a restore are due */
+    bool from_source; /* last_generation is that of the job whose checkpoint this one began with */
     unsigned retries;
     int64_t
         retry_ms; /* ... it waits for one of the node's others to end, and is tried again then (CLOCK_MONOTONIC); 0: no */
@@ -131,16 +132,16 @@ struct shepherd {
     struct request queued;  /* one that came while a dump was running that nobody had asked for */
     struct request able;    /* to be looked at when the running dump is over; id "": none */
     char waiting[SHEPHERD_WAITING]
-                [33];         /* disables that are answered when the running dump is over */
-    bool bell;                /* SIGURG came while the last dump was running */
-    bool more;                /* requests may be there that came without a ring */
-    bool ring;                /* an operator waits for the verdict of the running dump */
-    unsigned disabled;        /* how often more disabled than enabled */
-    int64_t disabled_since;   /* seconds since 1970 */
-    bool disabled_told;       /* of this time, in the job's stderr */
-    bool interval_missed;     /* a checkpoint by the clock was due meanwhile */
-    bool requeued;            /* by us, while the last checkpoint waits for an enable */
-    bool preempted;           /* the limit is the end of a preemption's grace time */
+                [33];       /* disables that are answered when the running dump is over */
+    bool bell;              /* SIGURG came while the last dump was running */
+    bool more;              /* requests may be there that came without a ring */
+    bool ring;              /* an operator waits for the verdict of the running dump */
+    unsigned disabled;      /* how often more disabled than enabled */
+    int64_t disabled_since; /* seconds since 1970 */
+    bool disabled_told;     /* of this time, in the job's stderr */
+    bool interval_missed;   /* a checkpoint by the clock was due meanwhile */
+    bool requeued;          /* by us, while the last checkpoint waits for an enable */
+    bool preempted; /* the limit is the end of a preemption's grace time, or the requeue is one */
     int64_t last_dump_s;      /* CLOCK_MONOTONIC; 0: none */
     char last_generation[32]; /* from which the job would go on now; "" none */
     struct gendir_id newest;  /* generation of this start of the job; 0, 0: none */
@@ -387,6 +388,8 @@ void shepherd_step_end(struct shepherd *s);
 
 /* --- shepherd_files.c */
 int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err);
+/* In a clerk: the directory of the job whose checkpoint this one begins with. */
+int shepherd_files_open_source(const struct facts *f, struct err *err);
 /* The own id of the job whose checkpoint this one begins with, where it was named as a task of an array: 12_3. */
 int shepherd_files_find_source(struct shepherd *s, struct err *err);
 void shepherd_event(struct shepherd *s, const char *event, const char *generation, const char *text,

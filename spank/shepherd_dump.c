@@ -2,9 +2,11 @@
 #include "common/io.h"
 #include "common/runclock.h"
 #include "spank/shepherd.h"
+#include "spank/steps.h"
 #include "spank/tree.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -57,7 +59,15 @@ void shepherd_timer_arm(struct shepherd *s)
 /* 0: dump; 1: the script runs srun, and the mark is made that it will be started once more. */
 static int make_ready(struct shepherd *s, struct err *err)
 {
-    return s->step ? shepherd_step_input(s, err) : shepherd_script_prepare(s, err);
+    const struct facts *f = &s->facts;
+    const int rc = s->step ? shepherd_step_input(s, err) : shepherd_script_prepare(s, err);
+    char dir[2 * PATH_MAX];
+
+    if (rc >= 0)
+        return rc;
+    snprintf(dir, sizeof dir, "%s/%s.%u.%s/%s", f->dir, f->cluster, f->job, f->nonce,
+             s->step ? f->task : STEPS_DIR);
+    return err_dir(err, dir);
 }
 
 void shepherd_dump(struct shepherd *s, const char *reason, bool stop)
@@ -128,6 +138,7 @@ static void succeeded(struct shepherd *s, const struct proto_reply *r)
     s->last_dump_s = shepherd_now_s();
     snprintf(s->last_generation, sizeof s->last_generation, "%.31s",
              r->generation[0] ? r->generation : "the script's beginning");
+    s->from_source = false;
     (void)gendir_parse_name(r->generation, &s->newest, NULL);
     if (r->total_ms > s->slowest_ms) {
         s->slowest_ms = r->total_ms;
@@ -141,16 +152,38 @@ static void succeeded(struct shepherd *s, const struct proto_reply *r)
                      s->dump_reason, r->pause_us / 1000.0, (double)r->stored_bytes / 1048576.0);
 }
 
+/* Without its last checkpoint: what Slurm's requeue leaves of the job.  "" where that is not what follows. */
+static void goes_on_from(const struct shepherd *s, const struct proto_reply *r, char text[120])
+{
+    const char *what = s->step ? "task" : "job";
+    char source[32] = "";
+
+    *text = '\0';
+    if (!s->dump_stop || s->final != FINAL_REQUEUE || r->error == ESTALE)
+        return;
+    if (s->from_source)
+        snprintf(source, sizeof source, " of job %u", s->facts.source_job);
+    if (s->last_generation[0])
+        snprintf(text, 120, "; the %s goes on from %s%s", what, s->last_generation, source);
+    else
+        snprintf(text, 120, "; the %s starts from the beginning: nothing is saved", what);
+}
+
 static void failed(struct shepherd *s, const struct proto_reply *r)
 {
+    /* What the next run lacks must be told, however often it was before. */
+    const bool last = s->dump_stop && !s->early;
+    char tail[120];
+
     if (s->vetoed) {
         shepherd_event(s, "vetoed", "", r->text, NULL);
     } else {
         s->failures++;
         shepherd_event(s, "checkpoint-failed", r->generation, r->text, r);
     }
-    if (strcmp(s->last_failure, r->text) != 0)
-        shepherd_say("not saved (%s): %s", s->dump_reason, r->text);
+    goes_on_from(s, r, tail);
+    if (last || strcmp(s->last_failure, r->text) != 0)
+        shepherd_say("not saved (%s): %s%s", s->dump_reason, r->text, tail);
     memcpy(s->last_failure, r->text, sizeof s->last_failure);
 }
 

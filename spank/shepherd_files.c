@@ -49,8 +49,7 @@ static void note_array(const struct facts *f, int taskfd)
         errno = 0; /* then it is found by its own id only */
 }
 
-/* The directory of the job whose checkpoint this one begins with. */
-static int open_source(const struct facts *f, struct err *err)
+int shepherd_files_open_source(const struct facts *f, struct err *err)
 {
     struct facts from = *f;
 
@@ -119,7 +118,7 @@ static int set_up(void *arg, void *result, struct err *err)
         return -1;
     io_close(&base);
     if (w->facts->source_job && w->facts->epoch == 0) {
-        sourcefd = open_source(w->facts, err);
+        sourcefd = shepherd_files_open_source(w->facts, err);
         if (sourcefd < 0)
             return -1;
     }

@@ -53,6 +53,8 @@ static const char *reason(const struct shepherd *s)
         return s->preempted ? "preempt" : "timelimit";
     case FINAL_VACATE:
         return "vacate";
+    case FINAL_REQUEUE:
+        return s->preempted ? "preempt" : "requeue";
     default:
         return "requeue";
     }

@@ -22,6 +22,7 @@ struct place_work {
     const struct topo_cpus *own;
     int rootfd;
     const char *generation;
+    bool source; /* it is that of the job whose checkpoint this one begins with */
 };
 
 /* A clerk is a child in the job's own pid namespace: /proc and the numbers there are the tree's. */
@@ -120,11 +121,15 @@ static int place(void *arg, void *result, struct err *err)
     const struct place_work *w = arg;
     struct placing_result *r = result;
     struct placement old = {.nbindings = 0}, now = {.nbindings = 0};
-    int taskfd = gendir_open_task(w->facts, false, err), genfd = -1, rc = -1;
+    int taskfd = gendir_open_task(w->facts, false, err), fromfd, genfd = -1, rc = -1;
 
     if (taskfd < 0)
         return -1;
-    genfd = gendir_open_dir(taskfd, w->generation, err);
+    fromfd = w->source ? shepherd_files_open_source(w->facts, err) : taskfd;
+    if (fromfd >= 0)
+        genfd = gendir_open_dir(fromfd, w->generation, err);
+    if (fromfd != taskfd)
+        io_close(&fromfd);
     if (genfd >= 0)
         rc = load(genfd, &old, err);
     if (rc > 0) {
@@ -143,8 +148,11 @@ static int place(void *arg, void *result, struct err *err)
 
 void shepherd_place_restore(struct shepherd *s, const char *generation)
 {
-    struct place_work w = {
-        .facts = &s->facts, .own = &s->own, .rootfd = s->rootfd, .generation = generation};
+    struct place_work w = {.facts = &s->facts,
+                           .own = &s->own,
+                           .rootfd = s->rootfd,
+                           .generation = generation,
+                           .source = s->from_source};
     struct placing_result r = {.bound = 0};
     struct err err = {{0}};
 

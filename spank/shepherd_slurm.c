@@ -47,6 +47,9 @@ enum slurmjob_state shepherd_ask_slurm(struct shepherd *s, int timeout_ms)
     /* A requeued job may be running again somewhere else by now. */
     if (job.state == SLURMJOB_RUNNING && job.restart_count > s->facts.epoch)
         return SLURMJOB_REQUEUED;
+    /* slurmctld forgets it when the last process has ended. */
+    if (job.state == SLURMJOB_REQUEUED)
+        s->preempted = job.preempted;
     return job.state;
 }
 

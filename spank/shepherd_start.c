@@ -275,6 +275,7 @@ static int restore(struct shepherd *s, uint32_t flags)
         if (reply.error == 0) {
             s->rootfd = fd;
             s->restored = true;
+            s->from_source = (flags & PROTO_F_SOURCE) != 0;
             shepherd_say("restored %s: %u processes, %.1f MiB, %u ms", reply.generation,
                          reply.processes, (double)reply.raw_bytes / 1048576.0, reply.total_ms);
             if (reply.text[0])

@@ -14,7 +14,7 @@ preempted() {
         high=$(submit -p high --exclusive -w "${NODE}1" -- "$(job_script "high$n.sh" "$PROGS/counter" "$HOME_DIR/high$n.stop")")
         ok "preempt $n: the job of the higher partition runs" wait_state "$high" RUNNING
         is "preempt $n: the other one waits" "$(state "$job")" PENDING
-        like "preempt $n: it was saved before" "$(out "$job")" "gen-000$((n - 1))-00000$n saved \\(requeue\\)"
+        like "preempt $n: it was saved before" "$(out "$job")" "gen-000$((n - 1))-00000$n saved \\(preempt\\)"
         ok "preempt $n: that job runs undisturbed" wait_step "$high" 10
         touch "$HOME_DIR/high$n.stop"
         ok "preempt $n: it ends" wait_state "$high" COMPLETED

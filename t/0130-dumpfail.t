@@ -13,6 +13,7 @@ start() {
     [ -d "$dir" ] || install -d -o ckptest -g ckptest -m 700 "$dir"
     job=$(submit --checkpoint=interval=0 --checkpoint-dir="$dir" "$mem" -- "$(job_script "$name.sh" "$@")")
     ok "$name: starts" wait_step "$job" 3
+    [ "$name" != full ] || too_small
     ok "$name: a good checkpoint" checkpoint -d "$dir" "$job"
     good=$(newest "$job" "$dir")
     is "$name: it is there" "$good" gen-0000-000001
@@ -45,20 +46,29 @@ ends() {
     ok "$1: ends" wait_state "$job" COMPLETED
 }
 
+# Before the first one is written nobody knows how badly it compresses.
+too_small() {
+    mount -o remount,size=40m "$dir"
+    fails full "$dir: cannot write pages.zst: No space left on device; make room there: scheckpoint prune"
+    is "full: nothing of that is left" "$(find "$dir" -name '*.partial')" ""
+    mount -o remount,size=100m "$dir"
+}
+
 # 64 MiB that compress badly: one generation fits, a second one beside it does not.
 full() {
     local job dir=$HOME_DIR/full good said
     install -d -m 700 "$dir"
     mount -t tmpfs -o "size=100m,mode=700,uid=$(id -u ckptest),gid=$(id -g ckptest)" none "$dir"
     start full --mem=600 "$PROGS/invariant" "$dir.stop" 64
-    fails full 'MiB free, about .* needed'
+    fails full "$dir: .*MiB free, about .* needed at least, and 16.0 MiB to be left over\$"
     is "full: nothing half-written is left" "$(find "$dir" -name '*.partial')" ""
     is "full: the older generation stays" "$(newest "$job" "$dir")" "$good"
     like "full: scheckpoint error tells it" "$(run scheckpoint error -d "$dir" "$job" 2>&1)" 'MiB free'
     like "full: and the last good one" "$(run scheckpoint error -d "$dir" "$job" 2>&1)" "$good"
     run dd if=/dev/zero of="$dir/ballast" bs=4k 2>/dev/null
     said=$(checkpoint -d "$dir" "$job" 2>&1; echo "status $?")
-    like "full: not even the request fits: create tells" "$said" 'No space left'
+    like "full: not even the request fits: create tells" "$said" \
+        "$dir: request: .*No space left on device; make room there: scheckpoint prune"
     like "full: and exits with 1" "$said" '^status 1$'
     rm "$dir/ballast"
     goes_back full 0
@@ -74,14 +84,34 @@ not_writable() {
     start readonly --mem=400 "$PROGS/counter" "$HOME_DIR/readonly.stop"
     task=$(taskdir "$job" "$dir")
     chmod 500 "$task"
-    fails readonly 'Permission denied'
+    fails readonly "$dir: .*Permission denied"
     is "readonly: the older generation stays" "$(newest "$job" "$dir")" "$good"
     goes_back readonly 1
+    like "readonly: the last one's failure is told, though its reason is the same" "$(out "$job")" \
+        '^checkpoint: not saved \(requeue\): .*Permission denied; the job goes on from gen-0000-000001$'
     chmod 700 "$task"
     ok "readonly: once it is writable the next one is made" checkpoint -d "$dir" "$job"
     like "readonly: scheckpoint error tells the last good one" \
         "$(run scheckpoint error -d "$dir" "$job" 2>&1)" 'gen-0001-'
     ends readonly
+}
+
+# What must be left over for the job's own files is not asked for when the job ends.
+small() {
+    local job dir=$HOME_DIR/small said
+    install -d -m 700 "$dir"
+    mount -t tmpfs -o "size=12m,mode=700,uid=$(id -u ckptest),gid=$(id -g ckptest)" none "$dir"
+    job=$(submit --checkpoint=interval=0 --checkpoint-dir="$dir" -- "$(job_script small.sh "$PROGS/counter" "$HOME_DIR/small.stop")")
+    ok "small: starts" wait_step "$job" 3
+    said=$(checkpoint -d "$dir" "$job" 2>&1; echo "status $?")
+    like "small: refused" "$said" 'MiB free, about .* needed at least, and 16.0 MiB to be left over$'
+    unlike "small: nothing is there to prune" "$said" prune
+    is "small: nothing was saved" "$(n_generations "$job" "$dir")" 0
+    ok "small: requeue" requeue "$job"
+    like "small: the last one was made" "$(restored "$job" 2>&1; out "$job")" 'restored gen-0000-000001'
+    ok "small: it goes on" goes_on "$job"
+    touch "$HOME_DIR/small.stop"
+    ok "small: ends" wait_state "$job" COMPLETED
 }
 
 # The very first one fails: one request is one attempt.
@@ -183,5 +213,5 @@ stopped() {
 }
 
 tb_up --nodes 2
-together full not_writable first vanished killed
+together full not_writable small first vanished killed
 done_testing

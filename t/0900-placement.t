@@ -170,6 +170,33 @@ END
     finish damaged
 }
 
+# A new job that begins with another one's checkpoint: the binding lies with that one's generation.
+from_source() {
+    local job old
+    begin from_source 3 'core:2 pu:1' <<END
+#!/bin/bash
+taskset -c 1 numactl --membind=0 $PROGS/counter $HOME_DIR/from_source.stop
+END
+    is "from_source: bound" "$(cpus "$job" counter | cut -d ' ' -f 2)" 1
+    ok "from_source: a checkpoint" checkpoint "$job"
+    old=$job
+    run scancel "$old"
+    ok "from_source: cancelled" wait_state "$old" CANCELLED
+    ok "from_source: gone" wait_until 60 no_process "$old"
+    job=$(submit --checkpoint="interval=0,restore=$old" -c 2 -w "${NODE}3" \
+        --export="ALL,HWLOC_XMLFILE=$HOME_DIR/topo/from_source.xml" -- "$HOME_DIR/from_source.job")
+    ok "from_source: restored" restored "$job"
+    ok "from_source: told" wait_out "$job" '1 threads are bound to CPUs as before$'
+    ok "from_source: the memory policy, too" wait_out "$job" 'NUMA memory policy of 1 threads and 0 areas is as before'
+    is "from_source: bound as before" "$(cpus "$job" counter | cut -d ' ' -f 2)" 1
+    ok "from_source: its memory as well" numactl_bound "$job"
+    unlike "from_source: nothing was missing" "$(out "$job")" 'not bound to CPUs as before'
+    ok "from_source: it goes on" goes_on "$job"
+    again from_source
+    is "from_source: and from its own generation" "$(cpus "$job" counter | cut -d ' ' -f 2)" 1
+    finish from_source
+}
+
 together openmp hwlocbind memory
-together tasksets damaged
+together tasksets damaged from_source
 done_testing
