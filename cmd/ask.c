@@ -238,6 +238,7 @@ static int check_names(const struct cmd *c, const struct ask_kind *kind)
 static int refuse_state(const struct ask *k, struct err *err)
 {
     const struct job *job = &k->job;
+    char when[32], why[512];
 
     errno = EINVAL;
     if (job->uid == 0)
@@ -248,6 +249,12 @@ static int refuse_state(const struct ask *k, struct err *err)
     case JOB_PHASE_RUNNING:
         return 0;
     case JOB_PHASE_PENDING:
+        if (job->requeueing && job_held(job->id, when, why)) {
+            errno = EINVAL;
+            return err_set(err, "it is held: %.400s; scontrol release %u tries again", why,
+                           job->id);
+        }
+        errno = EINVAL;
         return err_set(err, "it does not run (%s%s)", job->state,
                        job->requeueing ? ", requeued" : "");
     case JOB_PHASE_SUSPENDED:

@@ -83,13 +83,19 @@ static bool take_back(const struct ask *k)
 static int send_request(struct ask *k, struct err *err)
 {
     char path[PATH_MAX];
+    int error;
 
     memset(&k->request, 0, sizeof k->request);
     snprintf(k->request.verb, sizeof k->request.verb, "%s", k->kind->verb);
     if (make_id(k->request.id, err) < 0)
         return -1;
-    if (request_put(k->taskfd, &k->request, err) < 0)
-        return base_path(k->c, path, NULL) == 0 ? err_dir(err, path) : -1;
+    if (request_put(k->taskfd, &k->request, err) < 0) {
+        error = errno;
+        if (base_path(k->c, path, NULL) < 0)
+            *path = '\0';
+        errno = error;
+        return *path ? err_dir(err, path) : -1;
+    }
     if (ask_is_step(k))
         return 0; /* ask.c rings */
     /* Slurm delivers no signals to a job that it ends; then the shepherd looks by itself. */

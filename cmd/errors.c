@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 #include "cmd/foreign.h"
 #include "cmd/generation.h"
+#include "cmd/job.h"
 #include "cmd/target.h"
 #include "cmd/text.h"
 #include "cmd/verb.h"
@@ -23,12 +24,16 @@ struct history {
     unsigned failures;           /* all of them */
     unsigned current;            /* since the last success */
     struct event success;        /* the last checkpoint or restore that worked; "" none */
+    char last[32];               /* when the last event was, of any kind */
+    bool over;                   /* it was the job's end: slurmctld need not be asked */
 };
 
 static int note(const struct event *e, void *arg)
 {
     struct history *h = arg;
 
+    memcpy(h->last, e->time, sizeof h->last);
+    h->over = !strcmp(e->event, "ended") || !strcmp(e->event, "cancelled");
     if (!strcmp(e->event, "checkpoint-failed") || !strcmp(e->event, "restore-failed") ||
         !strcmp(e->event, "held") || !strcmp(e->event, "vetoed") ||
         !strcmp(e->event, "elsewhere")) {
@@ -78,17 +83,37 @@ static void print_event(const struct event *e)
            e->generation, text);
 }
 
+/* Why the job is held, where its directory could not be written and has no event of that. */
+struct held {
+    char when[32], why[512];
+};
+
+static bool is_held(const struct base_job *j, const struct history *h, struct held *held)
+{
+    const char *cluster = h->over || strcmp(j->task, "batch") != 0 ? NULL : job_cluster();
+
+    return cluster && !strcmp(cluster, j->cluster) && job_held(j->job, held->when, held->why) &&
+           strncmp(held->when, h->last, strlen("2026-01-01T00:00:00")) >= 0 &&
+           (h->failures == 0 || strcmp(failure(h, 0)->event, "held") != 0 ||
+            strncmp(failure(h, 0)->text, held->why, strlen(held->why)) != 0);
+}
+
 static void print_text(const struct base_job *j, const struct history *h,
-                       const struct generation *good)
+                       const struct generation *good, const struct held *held)
 {
     char when[32], job[BASE_LABEL_MAX];
 
     base_label(j, job);
-    if (h->failures == 0)
+    if (held) {
+        text_local_time(held->when, when);
+        printf("job %s: held since %s: %s; scontrol release %u tries again\n", job, when, held->why,
+               j->job);
+    }
+    if (h->failures == 0 && !held)
         printf("job %s: no error\n", job);
-    else if (h->current == 0)
+    else if (h->failures > 0 && h->current == 0)
         printf("job %s: no error since; earlier, newest first:\n", job);
-    else
+    else if (h->failures > 0)
         printf("job %s: failed %u time%s since the last success; newest first:\n", job, h->current,
                h->current == 1 ? "" : "s");
     for (unsigned i = 0; i < shown(h); i++)
@@ -107,7 +132,7 @@ static void print_text(const struct base_job *j, const struct history *h,
 }
 
 static json_t *task_json(const struct base_job *j, const struct history *h,
-                         const struct generation *good)
+                         const struct generation *good, const struct held *held)
 {
     json_t *list = json_array(), *o;
     char name[40];
@@ -123,6 +148,9 @@ static json_t *task_json(const struct base_job *j, const struct history *h,
     o = json_pack("{s:I, s:s, s:s, s:s, s:I, s:o}", "job", (json_int_t)j->job, "task", j->task,
                   "cluster", j->cluster, "nonce", j->nonce, "failures_since_success",
                   (json_int_t)h->current, "failures", list);
+    json_object_set_new(o, "held",
+                        held ? json_pack("{s:s, s:s}", "time", held->when, "text", held->why)
+                             : json_null());
     if (good) {
         gendir_format_name(good->id, false, name);
         json_object_set_new(o, "last_good",
@@ -141,16 +169,19 @@ static int tell_task(const struct cmd *c, const char *path, const struct base_jo
     struct history *h = calloc(1, sizeof *h);
     int taskfd = base_open_task(path, j, err), rc = -1;
     struct generation good;
+    struct held now, *held = &now;
     bool found;
 
     if (!h) {
         err_sys(err, "no memory");
     } else if (taskfd >= 0 && event_each(taskfd, note, h, err) == 0) {
         found = last_good(taskfd, j, &good);
+        if (!is_held(j, h, held))
+            held = NULL;
         if (c->json)
-            json_array_append_new(list, task_json(j, h, found ? &good : NULL));
+            json_array_append_new(list, task_json(j, h, found ? &good : NULL, held));
         else
-            print_text(j, h, found ? &good : NULL);
+            print_text(j, h, found ? &good : NULL, held);
         rc = 0;
     }
     io_close(&taskfd);

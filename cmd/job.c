@@ -301,6 +301,38 @@ int job_note(const struct job *job, char note[512], struct err *err)
     return 0;
 }
 
+/* "TIME: WHY; held: scontrol release 12 tries again" (spank/shepherd_start.c) */
+static bool split_held(const char *note, char when[32], char why[512])
+{
+    const char *colon = strstr(note, ": ");
+    const char *end = strstr(note, "; held: scontrol release ");
+
+    if (!colon || !end || colon + 2 > end || colon - note >= 32)
+        return false;
+    snprintf(when, 32, "%.19sZ", note); /* without its milliseconds */
+    snprintf(why, 512, "%.*s", (int)(end - colon - 2), colon + 2);
+    return true;
+}
+
+bool job_held(uint32_t id, char when[32], char why[512])
+{
+    job_info_msg_t *msg = NULL;
+    char note[512] = "";
+
+    if (load(id, &msg, NULL) < 0)
+        return false;
+    for (uint32_t i = 0; i < msg->record_count; i++) {
+        const slurm_job_info_t *j = &msg->job_array[i];
+
+        if (j->job_id == id && (j->job_state & JOB_STATE_BASE) == JOB_PENDING && j->priority == 0 &&
+            j->comment)
+            jobnote_get(j->comment, note, sizeof note);
+    }
+    slurm_free_job_info_msg(msg);
+    err_clean(note);
+    return split_held(note, when, why);
+}
+
 int job_resolve(const char *text, uint32_t *id, struct err *err)
 {
     struct job_name name;

@@ -78,6 +78,10 @@ uint32_t job_of_sluid(uint64_t sluid);
  * may have written it. */
 int job_note(const struct job *job, char note[512], struct err *err);
 
+/* Does this job (its own id) wait, held by its shepherd?  Then since when, as of ISO 8601, and why: what its comment
+ * tells, in which its owner may write.  Asks slurmctld; false also when that does not answer. */
+bool job_held(uint32_t id, char when[32], char why[512]);
+
 /* Requeue it; held too.  errno as job_ring. */
 int job_requeue(const struct job *job, bool hold, struct err *err);
 

@@ -120,6 +120,7 @@ struct shepherd {
     bool hooked;      /* the hooks before this dump were asked */
     bool vetoed;      /* ... and one was against it */
     bool restored;    /* the hooks after a restore are due */
+    bool vanished;    /* at this restart the job's directory was not there */
     bool from_source; /* last_generation is that of the job whose checkpoint this one began with */
     unsigned retries;
     int64_t
@@ -387,6 +388,8 @@ int shepherd_step_skip(struct shepherd *s, const char *generation, struct err *e
 void shepherd_step_end(struct shepherd *s);
 
 /* --- shepherd_files.c */
+/* Tell that the job starts from its beginning, as nothing was there to restore; and in its history. */
+void shepherd_files_scratch(struct shepherd *s);
 int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err);
 /* In a clerk: the directory of the job whose checkpoint this one begins with. */
 int shepherd_files_open_source(const struct facts *f, struct err *err);

@@ -104,13 +104,23 @@ static int make_dir(int taskfd, const char *name, struct err *err)
     return 0;
 }
 
+/* An earlier start of the job has made it. */
+static bool has_vanished(const struct facts *f)
+{
+    int taskfd = f->epoch > 0 ? gendir_open_task(f, false, NULL) : -1;
+    const bool vanished = f->epoch > 0 && taskfd < 0 && errno == ENOENT;
+
+    io_close(&taskfd);
+    return vanished;
+}
+
 static int set_up(void *arg, void *result, struct err *err)
 {
     const struct set_up *w = arg;
+    bool *vanished = result;
     char path[PATH_MAX + 16];
     int base, taskfd = -1, sourcefd = -1, rc;
 
-    (void)result;
     /* At a restart a base that is not there is a filesystem that is not mounted: what is saved must not
      * be taken for lost, nor a new tree be begun below the mount point. */
     base = gendir_open_base(w->facts->dir, w->facts->uid, w->facts->epoch == 0, err);
@@ -122,6 +132,7 @@ static int set_up(void *arg, void *result, struct err *err)
         if (sourcefd < 0)
             return -1;
     }
+    *vanished = !w->step && has_vanished(w->facts);
     taskfd = gendir_open_task(w->facts, true, err);
     if (taskfd < 0) {
         io_close(&sourcefd);
@@ -177,10 +188,26 @@ int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *er
 {
     struct set_up w = {&s->facts, s->step, script};
 
-    if (clerk_run(set_up, &w, NULL, 0, SHEPHERD_FILES_TIMEOUT_MS, err) < 0)
+    if (clerk_run(set_up, &w, &s->vanished, sizeof s->vanished, SHEPHERD_FILES_TIMEOUT_MS, err) < 0)
         return err_prefix(err, "%s", s->facts.dir);
     s->files = true;
     return 0;
+}
+
+void shepherd_files_scratch(struct shepherd *s)
+{
+    const struct facts *f = &s->facts;
+    char why[640] = "";
+
+    if (s->vanished)
+        snprintf(why, sizeof why,
+                 "this job's directory %.300s/%.64s.%u.%s, which an earlier run should have made, "
+                 "is not "
+                 "there: it was removed, or its filesystem is not mounted on this node; ",
+                 f->dir, f->cluster, f->job, f->nonce);
+    if (!s->step)
+        shepherd_say("no checkpoint to restore from: %sthe job starts from the beginning", why);
+    shepherd_event(s, "scratch", "", *why ? why : "no generation was there", NULL);
 }
 
 struct event_work {

@@ -398,9 +398,7 @@ static int start_again(struct shepherd *s, const char *script)
         return rc;
     if (s->facts.source_job)
         return restore_source(s);
-    if (!s->step)
-        shepherd_say("no checkpoint to restore from: the job starts from the beginning");
-    shepherd_event(s, "scratch", "", "no generation was there", NULL);
+    shepherd_files_scratch(s);
     return first_start(s, script);
 }
 

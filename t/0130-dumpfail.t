@@ -80,7 +80,7 @@ full() {
 }
 
 not_writable() {
-    local job dir good task
+    local job dir good task said
     start readonly --mem=400 "$PROGS/counter" "$HOME_DIR/readonly.stop"
     task=$(taskdir "$job" "$dir")
     chmod 500 "$task"
@@ -93,6 +93,21 @@ not_writable() {
     ok "readonly: once it is writable the next one is made" checkpoint -d "$dir" "$job"
     like "readonly: scheckpoint error tells the last good one" \
         "$(run scheckpoint error -d "$dir" "$job" 2>&1)" 'gen-0001-'
+    # Held, with nowhere to write down why.
+    chmod 500 "$(jobdir "$job" "$dir")/steps"
+    ok "readonly: requeue once more" run scontrol requeue "$job"
+    ok "readonly: the job is held" wait_held_by_us "$job"
+    said=$(run scheckpoint error -d "$dir" "$job" 2>&1)
+    like "readonly: scheckpoint error tells why" "$said" \
+        "^job $job: held since 20.*: the checkpoint directory cannot be used: .*Permission denied; scontrol release $job tries again\$"
+    like "readonly: as JSON, too" "$(run scheckpoint error -d "$dir" --json "$job" | jq -r .held.text)" '^the checkpoint directory cannot'
+    said=$(checkpoint -d "$dir" "$job" 2>&1; echo "status $?")
+    like "readonly: create tells it" "$said" \
+        "job $job: it is held: the checkpoint directory cannot be used: .*; scontrol release $job tries again\$"
+    chmod 700 "$(jobdir "$job" "$dir")/steps"
+    ok "readonly: released" release "$job"
+    ok "readonly: restored" wait_until 60 restored_times "$job" 2
+    is "readonly: it is held no more" "$(run scheckpoint error -d "$dir" --json "$job" | jq -c .held)" null
     ends readonly
 }
 
@@ -158,6 +173,13 @@ vanished() {
     ok "vanished: it is released" release "$job"
     ok "vanished: it is restored" restored "$job"
     ok "vanished: it goes on" goes_on "$job"
+    # Only the job's own is gone: it is told where it was looked for.
+    good=$(jobdir "$job" "$dir")
+    rm -rf "$good"
+    ok "vanished: requeue without its own directory" requeue "$job"
+    ok "vanished: it starts from the beginning, and tells where nothing was" wait_out "$job" \
+        "^checkpoint: no checkpoint to restore from: this job's directory $good, .* not there: it was removed, or .* not mounted on this node; the job starts from the beginning\$"
+    ok "vanished: it runs anew" wait_until 60 started_twice "$job"
     ends vanished
 }
 # --- the helpers are killed in the middle of a dump; hard compression gives the time for it
@@ -211,6 +233,8 @@ stopped() {
         grep -HE '^(State:.*[Tt] \(|TracerPid:.*[1-9])' "/proc/$pid/task"/*/status 2>/dev/null
     done
 }
+
+started_twice() { [ "$(out "$1" | grep -c ^start)" -eq 2 ]; }
 
 tb_up --nodes 2
 together full not_writable small first vanished killed
