@@ -25,7 +25,6 @@ struct history {
     unsigned current;            /* since the last success */
     struct event success;        /* the last checkpoint or restore that worked; "" none */
     char last[32];               /* when the last event was, of any kind */
-    bool over;                   /* it was the job's end: slurmctld need not be asked */
 };
 
 static int note(const struct event *e, void *arg)
@@ -33,7 +32,6 @@ static int note(const struct event *e, void *arg)
     struct history *h = arg;
 
     memcpy(h->last, e->time, sizeof h->last);
-    h->over = !strcmp(e->event, "ended") || !strcmp(e->event, "cancelled");
     if (!strcmp(e->event, "checkpoint-failed") || !strcmp(e->event, "restore-failed") ||
         !strcmp(e->event, "held") || !strcmp(e->event, "vetoed") ||
         !strcmp(e->event, "elsewhere")) {
@@ -90,7 +88,7 @@ struct held {
 
 static bool is_held(const struct base_job *j, const struct history *h, struct held *held)
 {
-    const char *cluster = h->over || strcmp(j->task, "batch") != 0 ? NULL : job_cluster();
+    const char *cluster = strcmp(j->task, "batch") != 0 ? NULL : job_cluster();
 
     return cluster && !strcmp(cluster, j->cluster) && job_held(j->job, held->when, held->why) &&
            strncmp(held->when, h->last, strlen("2026-01-01T00:00:00")) >= 0 &&

@@ -388,6 +388,8 @@ int shepherd_step_skip(struct shepherd *s, const char *generation, struct err *e
 void shepherd_step_end(struct shepherd *s);
 
 /* --- shepherd_files.c */
+/* At this restart the job's directory was not there: then where it was looked for, else "". */
+bool shepherd_files_vanished(const struct shepherd *s, char text[640]);
 /* Tell that the job starts from its beginning, as nothing was there to restore; and in its history. */
 void shepherd_files_scratch(struct shepherd *s);
 int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err);

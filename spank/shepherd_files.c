@@ -194,19 +194,27 @@ int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *er
     return 0;
 }
 
-void shepherd_files_scratch(struct shepherd *s)
+bool shepherd_files_vanished(const struct shepherd *s, char text[640])
 {
     const struct facts *f = &s->facts;
-    char why[640] = "";
 
+    *text = '\0';
     if (s->vanished)
-        snprintf(why, sizeof why,
-                 "this job's directory %.300s/%.64s.%u.%s, which an earlier run should have made, "
-                 "is not "
-                 "there: it was removed, or its filesystem is not mounted on this node; ",
+        snprintf(text, 640,
+                 "this job's directory %.250s/%.64s.%u.%s, which an earlier run should have made, "
+                 "is not there: it was removed, or its filesystem is not mounted on this node",
                  f->dir, f->cluster, f->job, f->nonce);
+    return s->vanished;
+}
+
+void shepherd_files_scratch(struct shepherd *s)
+{
+    char why[640];
+    const char *sep = shepherd_files_vanished(s, why) ? "; " : "";
+
     if (!s->step)
-        shepherd_say("no checkpoint to restore from: %sthe job starts from the beginning", why);
+        shepherd_say("no checkpoint to restore from: %s%sthe job starts from the beginning", why,
+                     sep);
     shepherd_event(s, "scratch", "", *why ? why : "no generation was there", NULL);
 }
 

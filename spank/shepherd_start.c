@@ -408,7 +408,7 @@ int shepherd_start(struct shepherd *s)
         !s->step && s->argc > 0 && strstr(s->argv[0], "/slurm_script") ? s->argv[0] : NULL;
     bool fresh = s->facts.epoch == 0 && s->facts.source_job == 0;
     struct err err = {{0}};
-    char why[256];
+    char why[256], vanished[640];
     int rc;
 
     if (!keeper_answers(s, &err)) {
@@ -435,8 +435,9 @@ int shepherd_start(struct shepherd *s)
         return first_start(s, script);
     if (s->facts.epoch == 0)
         return restore_source(s);
-    if (shepherd_caps_exceeded(s, why))
-        return hold(s, why);
+    if (shepherd_caps_exceeded(
+            s, why)) /* with its directory the count of its restarts has gone, too */
+        return hold(s, shepherd_files_vanished(s, vanished) ? vanished : why);
     return start_again(s, script);
 }
 

@@ -143,6 +143,21 @@ first() {
     ok "first: the next one is made" checkpoint "$job"
     ok "first: the job runs on" goes_on "$job" 20
     is "first: it was made once" "$(n_generations "$job")" 1
+    task=$(jobdir "$job")
+    rm -rf "$task"
+    ok "first: requeue without its directory" requeue "$job"
+    ok "first: it tells where nothing was" wait_out "$job" "^checkpoint: no checkpoint to restore from: this job's \
+directory $task, .* not there: it was removed, or .* not mounted on this node; the job starts from the beginning\$"
+    ok "first: from the beginning" wait_until 60 started_twice "$job"
+    ok "first: it runs" goes_on "$job"
+    rm -rf "$task"
+    ok "first: once more" requeue "$job"
+    ok "first: it runs once more" goes_on "$job"
+    rm -rf "$task"
+    ok "first: instead of the third time" run scontrol requeue "$job"
+    ok "first: it is held" wait_held_by_us "$job"
+    like "first: with that reason" "$(out "$job")" "^checkpoint: this job's directory $task, .* is not there: .*; held: scontrol"
+    ok "first: it is released" release "$job"
     touch "$stop"
     ok "first: ends" wait_state "$job" COMPLETED
 }
@@ -173,13 +188,6 @@ vanished() {
     ok "vanished: it is released" release "$job"
     ok "vanished: it is restored" restored "$job"
     ok "vanished: it goes on" goes_on "$job"
-    # Only the job's own is gone: it is told where it was looked for.
-    good=$(jobdir "$job" "$dir")
-    rm -rf "$good"
-    ok "vanished: requeue without its own directory" requeue "$job"
-    ok "vanished: it starts from the beginning, and tells where nothing was" wait_out "$job" \
-        "^checkpoint: no checkpoint to restore from: this job's directory $good, .* not there: it was removed, or .* not mounted on this node; the job starts from the beginning\$"
-    ok "vanished: it runs anew" wait_until 60 started_twice "$job"
     ends vanished
 }
 # --- the helpers are killed in the middle of a dump; hard compression gives the time for it
