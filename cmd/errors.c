@@ -4,6 +4,7 @@
 #include "cmd/foreign.h"
 #include "cmd/generation.h"
 #include "cmd/job.h"
+#include "cmd/quietly.h"
 #include "cmd/target.h"
 #include "cmd/text.h"
 #include "cmd/verb.h"
@@ -86,11 +87,24 @@ struct held {
     char when[32], why[512];
 };
 
+static int ask_held(void *arg, void *result, struct err *err)
+{
+    const struct base_job *j = arg;
+    struct held *held = result;
+    const char *cluster = job_cluster();
+
+    if (cluster && !strcmp(cluster, j->cluster) && job_held(j->job, held->when, held->why))
+        return 0;
+    errno = ENOENT;
+    return err_set(err, "it is not held");
+}
+
 static bool is_held(const struct base_job *j, const struct history *h, struct held *held)
 {
-    const char *cluster = strcmp(j->task, "batch") != 0 ? NULL : job_cluster();
+    struct base_job job = *j;
 
-    return cluster && !strcmp(cluster, j->cluster) && job_held(j->job, held->when, held->why) &&
+    memset(held, 0, sizeof *held);
+    return !strcmp(j->task, "batch") && quietly(ask_held, &job, held, sizeof *held) == 0 &&
            strncmp(held->when, h->last, strlen("2026-01-01T00:00:00")) >= 0 &&
            (h->failures == 0 || strcmp(failure(h, 0)->event, "held") != 0 ||
             strncmp(failure(h, 0)->text, held->why, strlen(held->why)) != 0);

@@ -3,16 +3,15 @@
 
 #include "cmd/cmd.h"
 #include "cmd/job.h"
+#include "cmd/quietly.h"
 #include "cmd/target.h"
 #include "cmd/text.h"
 #include "cmd/verb.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,40 +46,37 @@ static void at_least(int64_t s, bool more, char out[32])
     snprintf(out, 32, "%s%.28s", more ? ">=" : "", text);
 }
 
-static bool runs(uint32_t id, uint32_t epoch)
+struct run_id {
+    uint32_t job, epoch;
+};
+
+static int runs(void *arg, void *result, struct err *err)
 {
-    const struct job_name name = {.id = id};
+    const struct run_id *r = arg;
+    const struct job_name name = {.id = r->job};
     struct job *jobs = NULL;
     unsigned waiting;
-    int n = job_load_all(&name, &jobs, &waiting, NULL);
-    bool found = false;
+    int n = job_load_all(&name, &jobs, &waiting, err);
+    bool *found = result;
 
     for (int i = 0; i < n; i++)
-        found |= jobs[i].id == id && jobs[i].uid == geteuid() && jobs[i].restarts == epoch &&
-                 (jobs[i].phase == JOB_PHASE_RUNNING || jobs[i].phase == JOB_PHASE_SUSPENDED);
+        *found |= jobs[i].id == r->job && jobs[i].uid == geteuid() &&
+                  jobs[i].restarts == r->epoch &&
+                  (jobs[i].phase == JOB_PHASE_RUNNING || jobs[i].phase == JOB_PHASE_SUSPENDED);
     free(jobs);
-    return found;
+    return n < 0 ? -1 : 0;
 }
 
-/* libslurm ends a process that has no slurm.conf; checkpoints are looked at there, too. */
 void history_ask(uint32_t job, struct history *h)
 {
     struct history_run *last = h->n ? &h->runs[h->n - 1] : NULL;
-    int status = -1, null;
-    pid_t pid;
+    struct run_id id;
+    bool running = false;
 
     if (!last || last->ended)
         return;
-    fflush(stdout);
-    pid = fork();
-    if (pid == 0) {
-        null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (null < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
-            _exit(1);
-        _exit(runs(job, last->epoch) ? 0 : 1);
-    }
-    if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
-        WEXITSTATUS(status) != 0)
+    id = (struct run_id){job, last->epoch};
+    if (quietly(runs, &id, &running, sizeof running) < 0 || !running)
         return;
     last->running = true;
     if ((int64_t)time(NULL) > last->end)

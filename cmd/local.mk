@@ -4,7 +4,7 @@ scheckpoint_SOURCES = \
 	cmd/own.c cmd/own.h cmd/run.c spank/jobclock.c spank/jobclock.h spank/policy.h spank/policy_user.c \
 	cmd/errors.c cmd/generation.c cmd/generation.h cmd/job.c cmd/job.h cmd/job_name.c cmd/job_self.c cmd/list.c \
 	cmd/look.c cmd/look.h cmd/look_files.c cmd/look_impl.h cmd/look_memory.c cmd/metrics.c \
-	spank/metrics.c spank/metrics.h spank/tally.h spank/tally_root.c \
+	cmd/quietly.c cmd/quietly.h spank/clerk.c spank/clerk.h spank/metrics.c spank/metrics.h spank/tally.h spank/tally_root.c \
 	cmd/progress.c cmd/progress.h cmd/prune.c cmd/prune_plan.c cmd/prune_plan.h cmd/prune_say.c cmd/prune_say.h \
 	cmd/show.c cmd/show_json.c cmd/show.h cmd/show_place.c cmd/show_place.h cmd/target.c cmd/target.h cmd/target_with.c cmd/tasks.c cmd/text.c cmd/text.h \
 	cmd/verify.c cmd/verify_pages.c cmd/verify_pages.h
