@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAITING 2u /* more threads than processors where they wait for the disk, too */
+#define WRITERS 2u /* threads that wait for the disk, besides one for each processor */
 
 static void release(struct pack *p)
 {
@@ -58,6 +58,7 @@ static void init_locks(struct pack *p)
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->ready, NULL);
+    pthread_cond_init(&p->turn, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&p->drained, &monotonic);
@@ -83,7 +84,7 @@ static int start(struct pack *p, void *(*fn)(void *))
 
 static unsigned count_threads(unsigned threads, enum facts_compress compress)
 {
-    return compress == COMPRESS_NONE ? threads + WAITING : threads;
+    return compress == COMPRESS_NONE ? threads + WRITERS : threads;
 }
 
 uint64_t pack_memory(unsigned threads, size_t frame_bytes, enum facts_compress compress, int level)
@@ -132,6 +133,7 @@ struct pack *pack_create_sized(int fd, unsigned threads, size_t frame_bytes,
     p->plain = (struct plain){.fd = fd, .direct = -1};
     p->frame_bytes = frame_bytes;
     p->nthreads = count_threads(threads, compress);
+    p->writers = WRITERS;
     p->nframes = 2 * p->nthreads + 2;
     p->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->event < 0 || threads < 1 || make_frames(p) < 0) {
@@ -273,6 +275,7 @@ bool pack_destroy(struct pack *p)
     pthread_mutex_lock(&p->lock);
     p->stop = true;
     pthread_cond_broadcast(&p->work);
+    pthread_cond_broadcast(&p->turn);
     pthread_cond_broadcast(&p->ready);
     while (p->running > 0 && rc == 0)
         rc = pthread_cond_timedwait(&p->drained, &p->lock, &until);

@@ -38,6 +38,7 @@ struct pack {
     pthread_cond_t work;  /* something was queued, or the end */
     pthread_cond_t ready; /* a frame was done, or the end: for the writer */
     pthread_cond_t drained;
+    pthread_cond_t turn; /* one thread less writes, or the end */
     bool stop;
     int failed; /* errno of the first failure */
     struct err err;
@@ -50,6 +51,7 @@ struct pack {
 
     pthread_t *threads;
     unsigned nthreads, started, running;
+    unsigned writing, writers; /* threads that write uncompressed frames; at most so many do */
 
     char *index;
     size_t index_len, index_room;

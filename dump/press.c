@@ -78,18 +78,6 @@ const char *press_digest(struct press *p, const uint8_t *data, size_t len, uint8
     return wrong;
 }
 
-const char *press_write(struct press *p, struct plain *to, const uint8_t *raw, size_t len,
-                        uint64_t at, bool digested, bool *zero, uint8_t sha256[32])
-{
-    /* Written first: the disk works while the processor does. */
-    const int rc = plain_write(to, raw, len, at);
-
-    if (rc < 0)
-        return "cannot write " MANIFEST_PAGES;
-    *zero = rc == 1;
-    return digested ? NULL : press_digest(p, raw, len, sha256);
-}
-
 /* ZSTD_compress2 and LZ4F_compressFrame: a frame of their own, with the size of its contents in it. */
 static const char *compress_zstd(struct press *p, const uint8_t *raw, size_t len, uint8_t *to,
                                  size_t *stored)

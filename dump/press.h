@@ -21,10 +21,6 @@ void press_destroy(struct press *p);                                 /* NULL is 
 
 const char *press_digest(struct press *p, const uint8_t *data, size_t len, uint8_t sha256[32]);
 
-/* Write raw as it is to `at` in the file; several threads may do so at a time.  *zero: there was nothing but zeros.
- * digested: sha256 has been made already. */
-const char *press_write(struct press *p, struct plain *to, const uint8_t *raw, size_t len,
-                        uint64_t at, bool digested, bool *zero, uint8_t sha256[32]);
 /* Compress raw (at most MANIFEST_FRAME_MAX) into one frame at `to`, which has room for MANIFEST_STORED_MAX. */
 const char *press_frame(struct press *p, const uint8_t *raw, size_t len, uint8_t *to,
                         size_t *stored, uint8_t sha256[32]);
