@@ -151,7 +151,7 @@ END
     like "power cut: and task 1" "$said" "^job $job.1 task 1: gen-0000-000002: paused"
     like "power cut: well" "$said" '^status 0$'
     said=$(checkpoint "$job.7" 2>&1; echo "status $?")
-    like "power cut: there is no step 7" "$said" 'no task that could be checkpointed'
+    like "power cut: there is no step 7" "$said" 'has no step 7 with checkpoints'
     like "power cut: that is refused" "$said" '^status [^0]'
     n=$(job_node "$job")
     "$TESTBED" kill --dir "$TB" "node:${n#"$NODE"}" >/dev/null 2>&1
