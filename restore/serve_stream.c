@@ -249,10 +249,10 @@ void stream_end_all(struct serve *s)
     while (s->streams) {
         struct stream *st = s->streams;
 
-        st->prev = NULL; /* as it is: for the static analyzer */
         io_close(&st->fd);
         while (st->n > 0)
             job_drop(s, st, true);
+        st->prev = NULL; /* as it is, being the first: for the static analyzer */
         stream_free(s, st);
     }
 }
