@@ -125,6 +125,7 @@ struct shepherd {
     unsigned retries;
     int64_t
         retry_ms; /* ... it waits for one of the node's others to end, and is tried again then (CLOCK_MONOTONIC); 0: no */
+    bool again;   /* the last checkpoint has failed once, and is tried again */
     uint32_t dump_id;
     char dump_reason[24];
     bool dump_stop;

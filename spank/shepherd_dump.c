@@ -20,6 +20,7 @@
 
 /* In place of a generation; also how the rest of this file knows. */
 #define LAST_WORD_MS 3000
+#define ONCE_MORE_MS 300
 #define MARKED                                                                                     \
     "srun runs in the script: its tasks are checkpointed, and it will be started once more"
 
@@ -246,6 +247,20 @@ static bool is_stale(struct shepherd *s)
     return state != SLURMJOB_RUNNING && state != SLURMJOB_UNKNOWN;
 }
 
+/* Slurm's SIGCONT, which it sends to every process just before its SIGTERM, may come while CRIU has them: then CRIU takes
+ * them for stopped by somebody else and fails.  No checkpoint comes after the last one, so it has a second chance. */
+static bool once_more(struct shepherd *s, const struct proto_reply *r)
+{
+    const bool again = r->error == EIO && s->dump_stop && !s->early && !s->vetoed && !s->again;
+
+    s->again = again;
+    if (!again)
+        return false;
+    shepherd_go_on(s, true);
+    s->retry_ms = shepherd_now_ms() + ONCE_MORE_MS;
+    return true;
+}
+
 void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
 {
     struct proto_reply saved;
@@ -263,6 +278,8 @@ void shepherd_dump_done(struct shepherd *s, const struct proto_reply *r)
         shepherd_final_lost(s, r);
         return;
     }
+    if (once_more(s, r))
+        return;
     if (s->step)
         relay_resume(&s->relay);
     else if (!marked && !vetoed)

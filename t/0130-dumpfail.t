@@ -132,7 +132,8 @@ small() {
 # The very first one fails: one request is one attempt.
 first() {
     local job stop=$HOME_DIR/first.stop task
-    job=$(submit --checkpoint=interval=0 -- "$(job_script first.sh "$PROGS/counter" "$stop")")
+    # On one node: its next run does not begin before the one before is over there.
+    job=$(submit -w "${NODE}1" --checkpoint=interval=0 -- "$(job_script first.sh "$PROGS/counter" "$stop")")
     ok "first: starts" wait_step "$job" 3
     task=$(taskdir "$job")
     chmod 500 "$task"
