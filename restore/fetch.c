@@ -47,13 +47,13 @@ static size_t room_size(size_t len)
 
 uint8_t *fetch_room(size_t len)
 {
-    const size_t size = room_size(len), all = size + HUGE;
+    const size_t size = room_size(len), all = size < HUGE ? size : size + HUGE;
     uint8_t *map = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
             *room;
 
     if (map == MAP_FAILED)
         return NULL;
-    room = map + (HUGE - (uintptr_t)map % HUGE) % HUGE;
+    room = size < HUGE ? map : map + (HUGE - (uintptr_t)map % HUGE) % HUGE;
     if (room > map)
         munmap(map, (size_t)(room - map));
     if (map + all > room + size)
