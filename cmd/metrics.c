@@ -81,7 +81,7 @@ const struct verb verb_metrics = {
         "failed, how long jobs stood still for them, how much was written, how many were\n"
         "restored, and when the newest of each running task was made, in the text format of\n"
         "Prometheus. Counted since the node was started; exit\n"
-        "status 1, and zeros, when nothing was yet.\n"
+        "status 1 (with --output 0), and zeros, when nothing was yet.\n"
         "\n"
         "  --output DIR  into DIR/slurm_checkpoint_NODE.prom, for the node exporter's textfile\n"
         "                collector (MetricsDir in checkpoint.conf: at the end of each job)\n"

@@ -98,7 +98,8 @@ static void note_end(struct history_run *r, const struct event *e)
     if (is(e, "note") || is(e, "skipped") || is(e, "vetoed"))
         return;
     if (is(e, "checkpoint"))
-        r->ended = r->ending || !strcmp(e->text, "requeue") || !strcmp(e->text, "terminate");
+        r->ended = r->ending || !strcmp(e->text, "requeue") || !strcmp(e->text, "preempt") ||
+                   !strcmp(e->text, "terminate");
     else
         r->ended = is(e, "ended") || is(e, "requeue") || is(e, "held") || is(e, "elsewhere") ||
                    is(e, "cancelled");
