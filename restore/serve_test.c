@@ -334,8 +334,8 @@ static void lag(enum facts_compress compress, bool mixed, size_t streams)
             ;
         for (size_t i = 0; i < streams; i++) {
             uint8_t *to = got + i * (FRAME * FRAMES + 1) + used[i];
-            ssize_t n =
-                fd[i] < 0 ? -1 : read(fd[i], to, used[i] + 300001 > FRAME * FRAMES ? 4099 : 300001);
+            size_t room = FRAME * FRAMES + 1 - used[i], most = room < 300001 ? 4099 : 300001;
+            ssize_t n = fd[i] < 0 ? -1 : read(fd[i], to, room < most ? room : most);
 
             assert_true(n >= 0 || fd[i] < 0 || errno == EAGAIN);
             if (n > 0)
