@@ -29,7 +29,7 @@ static void release(struct pack *p)
     free(p);
 }
 
-/* Buffers are made here and not when needed: later, the job stands still. */
+/* Buffers are made here, and by the threads as soon as they run, and not when needed: later, the job stands still. */
 static int make_frames(struct pack *p)
 {
     p->frames = calloc(p->nframes, sizeof *p->frames);
@@ -134,7 +134,7 @@ struct pack *pack_create_sized(int fd, unsigned threads, size_t frame_bytes,
     p->frame_bytes = frame_bytes;
     p->nthreads = count_threads(threads, compress);
     p->writers = WRITERS;
-    p->nframes = 2 * p->nthreads + 2;
+    p->nframes = p->cold = 2 * p->nthreads + 2;
     p->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->event < 0 || threads < 1 || make_frames(p) < 0) {
         err_sys(err, "compressor with %u threads", threads);
@@ -176,7 +176,7 @@ struct pack_frame *pack_get(struct pack *p, bool *idle)
             got->len = 0;
             got->fill = NULL;
         }
-    *idle = !got && p->head == p->tail;
+    *idle = !got && p->head == p->tail && p->cold == 0;
     pthread_mutex_unlock(&p->lock);
     return got;
 }
@@ -192,6 +192,7 @@ void pack_submit(struct pack *p, struct pack_frame *pub)
         f->state = QUEUED;
         f->taken = NULL;
         f->zero = false;
+        p->unfilled += pub->fill != NULL;
         if (!p->incremental && p->compress == COMPRESS_NONE)
             f->at = pack_place(p, pub->len);
         p->queue[p->tail++ % p->nframes] = f;
@@ -226,6 +227,16 @@ int pack_failed(struct pack *p, struct err *err)
         return 0;
     errno = failed;
     return -1;
+}
+
+bool pack_filled(struct pack *p)
+{
+    bool filled;
+
+    pthread_mutex_lock(&p->lock);
+    filled = p->unfilled == 0;
+    pthread_mutex_unlock(&p->lock);
+    return filled;
 }
 
 int pack_finish(struct pack *p, int64_t deadline, struct err *err)

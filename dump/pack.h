@@ -66,8 +66,8 @@ const struct base *pack_base(const struct pack *p);
  * stays the caller's.  About `bytes` will come: room for them is reserved. */
 void pack_direct(struct pack *p, int fd, uint64_t bytes);
 
-/* An empty frame, or NULL when all are in use (*idle: and none of them is being worked on, so that waiting
- * would be for ever: submit one). */
+/* An empty frame, or NULL when all are in use, or their memory is still being made (*idle: and none of them is being
+ * worked on, so that waiting would be for ever: submit one). */
 struct pack_frame *pack_get(struct pack *p, bool *idle);
 /* Hand it over (never touched again by the caller).  An empty frame is just given back. */
 void pack_submit(struct pack *p, struct pack_frame *f);
@@ -77,6 +77,10 @@ int pack_eventfd(const struct pack *p);
 void pack_clear_event(struct pack *p);
 /* -1 with errno and text once a thread has failed (disk full ...): what is fed from then on is dropped. */
 int pack_failed(struct pack *p, struct err *err);
+
+/* All that was submitted is in the pack's own memory: what fill() read from is not used any more.  When that has become
+ * true, pack_eventfd() is readable. */
+bool pack_filled(struct pack *p);
 
 /* Wait until everything submitted is in the file, at most until `deadline` (of runclock_ms()); ETIMEDOUT,
  * and it may be called again.  Then: the index text, owned by the pack, and the sums. */

@@ -11,7 +11,8 @@
 
 #include <pthread.h>
 
-enum pack_state { FREE, FILLING, QUEUED, BUSY, DONE };
+/* COLD: its memory was never touched, which the threads do first: the first touch takes longer than to write to it. */
+enum pack_state { COLD, WARMING, FREE, FILLING, QUEUED, BUSY, DONE };
 
 struct pack_work {
     struct pack_frame pub; /* first: the caller's pointer is ours */
@@ -47,7 +48,9 @@ struct pack {
     unsigned nframes;
     struct pack_work **queue; /* ring of nframes: [head, tail) submitted and not yet written */
     uint64_t head, next, tail;
-    uint64_t placed; /* uncompressed: bytes of the file that are given to frames */
+    unsigned cold;     /* frames that are COLD or WARMING */
+    uint64_t unfilled; /* submitted frames whose fill() has not come back */
+    uint64_t placed;   /* uncompressed: bytes of the file that are given to frames */
 
     pthread_t *threads;
     unsigned nthreads, started, running;

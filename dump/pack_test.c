@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <lz4frame.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +42,7 @@ static uint8_t byte(unsigned n, size_t i)
     return (uint8_t)(n * 31 + i / 7);
 }
 
-static void feed(struct pack *p, const char *image, unsigned n, size_t len)
+static struct pack_frame *get(struct pack *p)
 {
     struct pack_frame *f;
     bool idle;
@@ -53,6 +54,13 @@ static void feed(struct pack *p, const char *image, unsigned n, size_t len)
         assert_int_equal(poll(&e, 1, 20000), 1);
         pack_clear_event(p);
     }
+    return f;
+}
+
+static void feed(struct pack *p, const char *image, unsigned n, size_t len)
+{
+    struct pack_frame *f = get(p);
+
     snprintf(f->image, sizeof f->image, "%s", image);
     for (size_t i = 0; i < len; i++)
         f->raw[i] = byte(n, i);
@@ -225,6 +233,57 @@ static void nothing_at_all(void **state)
     close(fd);
 }
 
+struct source {
+    pthread_mutex_t held;
+    _Atomic unsigned reads;
+};
+
+static int fill(const void *arg, uint64_t at, uint8_t *raw, size_t len)
+{
+    struct source *s = (struct source *)(uintptr_t)arg;
+
+    pthread_mutex_lock(&s->held);
+    pthread_mutex_unlock(&s->held);
+    memset(raw, (int)at, len);
+    s->reads++;
+    return 0;
+}
+
+/* Until the last one has been read from, the source must stay. */
+static void tells_when_filled(void **state)
+{
+    int fd = memory();
+    struct pack *p = pack_create(fd, 2, COMPRESS_NONE, 1, 0, NULL);
+    struct source s = {.held = PTHREAD_MUTEX_INITIALIZER};
+
+    (void)state;
+    assert_non_null(p);
+    pthread_mutex_lock(&s.held);
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct pack_frame *f = get(p);
+
+        snprintf(f->image, sizeof f->image, "pages-1.img");
+        f->fill = fill;
+        f->arg = &s;
+        f->at = i;
+        f->len = 4096;
+        pack_submit(p, f);
+    }
+    assert_false(pack_filled(p));
+    pthread_mutex_unlock(&s.held);
+    while (!pack_filled(p)) {
+        struct pollfd e = {.fd = pack_eventfd(p), .events = POLLIN};
+
+        assert_int_equal(poll(&e, 1, 20000), 1);
+        pack_clear_event(p);
+    }
+    assert_int_equal(s.reads, 3);
+    assert_int_equal(pack_finish(p, soon(), NULL), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 3 * 4096);
+    assert_true(pack_destroy(p));
+    close(fd);
+}
+
 /* All frames handed out and none submitted: waiting would be for ever, and the pack says so. */
 static void tells_when_idle(void **state)
 {
@@ -235,9 +294,9 @@ static void tells_when_idle(void **state)
 
     (void)state;
     assert_non_null(p);
-    while ((f = pack_get(p, &idle))) {
-        assert_false(idle);
-        last = f;
+    while ((f = pack_get(p, &idle)) || !idle) { /* NULL and not idle: its memory is being made */
+        assert_false(f && idle);
+        last = f ? f : last;
     }
     assert_true(idle);
     assert_non_null(last);
@@ -245,6 +304,7 @@ static void tells_when_idle(void **state)
     last->len = 0;
     pack_submit(p, last);
     assert_ptr_equal(pack_get(p, &idle), last);
+    assert_true(pack_filled(p)); /* nothing is to be read from anywhere */
     assert_int_equal(pack_finish(p, soon(), NULL), 0);
     assert_true(pack_destroy(p));
     close(fd);
@@ -294,10 +354,8 @@ static void limit(void **state)
 static void feed_noise(struct pack *p)
 {
     uint32_t v = 1;
-    bool idle;
-    struct pack_frame *f = pack_get(p, &idle);
+    struct pack_frame *f = get(p);
 
-    assert_non_null(f);
     snprintf(f->image, sizeof f->image, "pages-1.img");
     for (size_t i = 0; i < MANIFEST_FRAME_MAX; i++) {
         v = v * 1664525u + 1013904223u;
@@ -346,6 +404,7 @@ int main(void)
         cmocka_unit_test(incremental_index),
         cmocka_unit_test(nothing_at_all),
         cmocka_unit_test(tells_when_idle),
+        cmocka_unit_test(tells_when_filled),
         cmocka_unit_test(full_disk),
         cmocka_unit_test(limit),
         cmocka_unit_test(stuck_writer),

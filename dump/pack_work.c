@@ -88,13 +88,24 @@ static int write_in_turn(struct pack *p, const struct pack_work *f)
     return rc;
 }
 
+static int fill(struct pack *p, const struct pack_work *f)
+{
+    if (f->pub.fill(f->pub.arg, f->pub.at, f->pub.raw, f->pub.len) < 0)
+        return -1;
+    pthread_mutex_lock(&p->lock);
+    if (--p->unfilled == 0)
+        notify(p);
+    pthread_mutex_unlock(&p->lock);
+    return 0;
+}
+
 /* The place of an uncompressed frame is known beforehand: each thread writes its own. */
 static const char *press(struct pack *p, struct pack_work *f, struct press *tools)
 {
     const char *wrong;
     int rc;
 
-    if (f->pub.fill && f->pub.fill(f->pub.arg, f->pub.at, f->pub.raw, f->pub.len) < 0)
+    if (f->pub.fill && fill(p, f) < 0)
         return "cannot read the memory to be saved";
     if (p->incremental && ((wrong = look_in_base(p, f, tools)) || f->taken))
         return wrong;
@@ -116,6 +127,24 @@ static const char *press(struct pack *p, struct pack_work *f, struct press *tool
     return p->incremental ? NULL : press_digest(tools, f->pub.raw, f->pub.len, f->sha256);
 }
 
+/* With the lock held, which is let go meanwhile. */
+static void warm(struct pack *p)
+{
+    for (unsigned i = 0; i < p->nframes && !p->stop; i++) {
+        struct pack_work *f = &p->frames[i];
+
+        if (f->state != COLD)
+            continue;
+        f->state = WARMING;
+        pthread_mutex_unlock(&p->lock);
+        plain_touch(f->pub.raw, p->frame_bytes);
+        pthread_mutex_lock(&p->lock);
+        f->state = FREE;
+        p->cold--;
+        notify(p);
+    }
+}
+
 void *pack_compressor(void *arg)
 {
     struct pack *p = arg;
@@ -124,6 +153,7 @@ void *pack_compressor(void *arg)
     pthread_mutex_lock(&p->lock);
     if (!tools)
         fail(p, ENOMEM, "compressor");
+    warm(p);
     for (;;) {
         struct pack_work *f;
 

@@ -20,8 +20,12 @@ uint8_t *plain_buffer(size_t len)
     if (!buf)
         return NULL;
     (void)madvise(buf, len, MADV_HUGEPAGE);
-    memset(buf, 0, len);
     return buf;
+}
+
+void plain_touch(uint8_t *buf, size_t len)
+{
+    memset(buf, 0, len);
 }
 
 bool plain_past_cache(const struct plain *p)

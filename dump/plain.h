@@ -31,8 +31,11 @@ struct plain_run {
     uint64_t at, len;
 };
 
-/* Room for frames, its pages there already.  free() it.  NULL: no memory. */
+/* Room for frames, in huge pages where the kernel has them.  free() it.  NULL: no memory. */
 uint8_t *plain_buffer(size_t len);
+
+/* The pages of such room are there after it; its contents are not. */
+void plain_touch(uint8_t *buf, size_t len);
 
 /* Does what is written now go past the page cache? */
 bool plain_past_cache(const struct plain *p);

@@ -414,12 +414,17 @@ const char *snapshot_how(struct snapshot *s)
     return s->how;
 }
 
+void snapshot_kill(const struct snapshot *s)
+{
+    for (size_t i = 0; s && !s->ended && i < s->n; i++)
+        (void)syscall(SYS_pidfd_send_signal, s->list[i]->pidfd, SIGKILL, NULL, 0);
+}
+
 /* We are its tracer: ckpt-init can reap it only after us. */
-static void end_process(const struct snapshot_process *p)
+static void take_end(const struct snapshot_process *p)
 {
     int status = 0;
 
-    (void)syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
     while (!WIFSIGNALED(status) || WIFSTOPPED(status))
         if (waitpid(p->child, &status, __WALL) < 0 && errno != EINTR)
             return;
@@ -435,8 +440,9 @@ void snapshot_end(struct snapshot *s)
     const struct timespec pause = {.tv_nsec = 2000000};
     int turns = REAP_MS / 2, saved = errno;
 
+    snapshot_kill(s);
     for (size_t i = 0; s && !s->ended && i < s->n; i++)
-        end_process(s->list[i]);
+        take_end(s->list[i]);
     for (size_t i = 0; s && !s->ended && i < s->n; i++)
         while (!gone(s->list[i]) && turns-- > 0)
             nanosleep(&pause, NULL);

@@ -41,6 +41,9 @@ struct snapshot;
 
 /* fd: our end of the socket of snapshot_wire.h, taken over. NULL: no memory. */
 struct snapshot *snapshot_create(int fd);
+/* Their memory is not read any more: snapshot_end() then finds them dying. */
+void snapshot_kill(const struct snapshot *s);
+
 /* End all snapshot processes and wait (for some seconds at most) until they are gone: a zombie would be taken for one
  * of the job's by the next checkpoint.  What has been noted of them stays. NULL is fine; errno is kept. */
 void snapshot_end(struct snapshot *s);

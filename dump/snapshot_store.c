@@ -13,6 +13,8 @@ struct snapshot_store {
     const struct snapshot_store_opts *o;
     struct snapshot_pages **pages; /* one per snapshot */
     size_t n;
+    bool looked; /* at what can wait until the threads have something to do */
+    bool ended;  /* the snapshots were read, and are no more */
 };
 
 static int check(const struct snapshot_store *st, const struct pollfd *fds, struct err *err)
@@ -21,7 +23,8 @@ static int check(const struct snapshot_store *st, const struct pollfd *fds, stru
         pack_clear_event(st->o->pack);
     if (pack_failed(st->o->pack, err) < 0) {
         /* The cause of what the reader met. */
-        (void)snapshot_alive(st->o->snapshot, err);
+        if (!st->ended)
+            (void)snapshot_alive(st->o->snapshot, err);
         return -1;
     }
     if (fds[1].revents) {
@@ -36,7 +39,7 @@ static int check(const struct snapshot_store *st, const struct pollfd *fds, stru
         errno = ETIMEDOUT;
         return err_set(err, "the checkpoint did not end within the time limit for one");
     }
-    return st->o->watch ? st->o->watch(st->o->watch_arg, err) : 0;
+    return st->o->watch && !st->ended ? st->o->watch(st->o->watch_arg, err) : 0;
 }
 
 /* Until something has happened in the pack, or it is time to look at memory again. */
@@ -51,7 +54,18 @@ static int wait_pack(const struct snapshot_store *st, int ms, struct err *err)
     return check(st, fds, err);
 }
 
-static int feed(const struct snapshot_store *st, size_t i, struct err *err)
+/* Some milliseconds, in which the first frames are read, digested and written. */
+static int look_once(struct snapshot_store *st, struct err *err)
+{
+    if (st->looked)
+        return 0;
+    st->looked = true;
+    if (snapshot_check_early(st->o->snapshot, err) < 0)
+        return -1;
+    return snapshot_trim(st->o->snapshot, st->o->watch, st->o->watch_arg, err);
+}
+
+static int feed(struct snapshot_store *st, size_t i, struct err *err)
 {
     const struct snapshot_process *p = snapshot_at(st->o->snapshot, i);
     uint64_t total = snapshot_pages_bytes(st->pages[i]), at = 0;
@@ -63,7 +77,7 @@ static int feed(const struct snapshot_store *st, size_t i, struct err *err)
 
         f = pack_get(st->o->pack, &idle);
         if (!f) {
-            if (wait_pack(st, SNAPSHOT_WATCH_MS, err) < 0)
+            if (look_once(st, err) < 0 || wait_pack(st, SNAPSHOT_WATCH_MS, err) < 0)
                 return -1;
             continue;
         }
@@ -96,17 +110,38 @@ struct snapshot_store *snapshot_store_create(const struct snapshot_store_opts *o
     return st;
 }
 
+static int prove(const struct snapshot_store *st, struct err *err)
+{
+    for (size_t i = 0; i < st->n; i++)
+        if (snapshot_pages_prove(st->pages[i], st->o->images, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* While the last frames are on their way to the disk. */
+static int let_go(struct snapshot_store *st, struct err *err)
+{
+    while (!pack_filled(st->o->pack))
+        if (wait_pack(st, SNAPSHOT_WATCH_MS, err) < 0)
+            return -1;
+    if (snapshot_alive(st->o->snapshot, err) < 0)
+        return -1;
+    st->ended = true;
+    snapshot_kill(st->o->snapshot);
+    return 0;
+}
+
 int snapshot_store_run(struct snapshot_store *st, struct err *err)
 {
-    if (snapshot_check_early(st->o->snapshot, err) < 0 ||
-        snapshot_trim(st->o->snapshot, st->o->watch, st->o->watch_arg, err) < 0 ||
-        wait_pack(st, 0, err) < 0)
+    if (wait_pack(st, 0, err) < 0)
         return -1;
     for (size_t i = 0; i < st->n; i++) {
         st->pages[i] = snapshot_pages_create(snapshot_at(st->o->snapshot, i), st->o->images, err);
         if (!st->pages[i] || wait_pack(st, 0, err) < 0 || feed(st, i, err) < 0)
             return -1;
     }
+    if (look_once(st, err) < 0 || prove(st, err) < 0 || let_go(st, err) < 0)
+        return -1;
     while (pack_finish(st->o->pack, capture_now_ms() + SNAPSHOT_WATCH_MS, err) < 0) {
         int error = errno;
 
@@ -118,14 +153,6 @@ int snapshot_store_run(struct snapshot_store *st, struct err *err)
         }
     }
     return 0;
-}
-
-int snapshot_store_prove(const struct snapshot_store *st, struct err *err)
-{
-    for (size_t i = 0; i < st->n; i++)
-        if (snapshot_pages_prove(st->pages[i], st->o->images, err) < 0)
-            return -1;
-    return snapshot_alive(st->o->snapshot, err);
 }
 
 void snapshot_store_destroy(struct snapshot_store *st)

@@ -33,11 +33,11 @@ struct snapshot_store;
 /* The opts must live as long.  NULL: no memory. */
 struct snapshot_store *snapshot_store_create(const struct snapshot_store_opts *opts,
                                              struct err *err);
-/* After capture_run: make the images what they would be without snapshots, submit the pages to the pack, which
- * reads them in its own threads, and wait until they are in the file. */
+/* After capture_run: make the images what they would be without snapshots, submit the pages to the pack, which reads them
+ * in its own threads, look whether all of them are there (snapshot_pages_prove), and wait until they are in the file.  The
+ * snapshots are killed as soon as they have been read, and found alive then. */
 int snapshot_store_run(struct snapshot_store *st, struct err *err);
-/* Then: is all of it there (snapshot_pages_prove), and did the snapshots live to the end? */
-int snapshot_store_prove(const struct snapshot_store *st, struct err *err);
+
 /* After pack_destroy, as the pack's threads use it.  NULL is fine. */
 void snapshot_store_destroy(struct snapshot_store *st);
 
