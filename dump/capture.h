@@ -7,6 +7,10 @@
  * Many pipes are open at once.  CRIU closes the socket when the tree runs again (or is left stopped) and
  * no image will follow.  Source: CRIU 4.2, img-streamer.c, image.c.
  *
+ * criu is started before all is ready for it, as it looks at the kernel for longer than at the job.  Its plugin, which CRIU
+ * loads before it stops anything, waits for one byte from the drain socket (dump_capture sends it); at the socket's end it
+ * gives up.
+ *
  * What lies in the pipes is the job's own memory, by reference.  So before CRIU lets the tree go its plugin
  * (criu-plugin.c) sends one byte through the drain socket and waits for one; it gets it when all pipes are
  * empty.

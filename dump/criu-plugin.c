@@ -35,6 +35,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -149,6 +150,18 @@ static int inherited(const char *name)
     return fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -1;
 }
 
+/* Before CRIU has stopped anything: is all ready for it?  Where it never will be, the socket ends. */
+static bool wanted(void)
+{
+    ssize_t n;
+    char c;
+
+    do
+        n = recv(drain_fd, &c, 1, 0);
+    while (n < 0 && errno == EINTR);
+    return n == 1;
+}
+
 static int plugin_init(int stage)
 {
     int fd;
@@ -157,7 +170,7 @@ static int plugin_init(int stage)
         return 0;
     drain_fd = inherited("CKPT_DRAIN_FD");
     /* Without it the image may be torn: better none. */
-    if (drain_fd < 0)
+    if (drain_fd < 0 || !wanted())
         return -1;
     fd = inherited("CKPT_SNAPSHOT_FD");
     if (&ckpt_pagemap_scan && &ckpt_smaps) {

@@ -125,6 +125,8 @@ static int unprivileged_part(struct dump *d, struct err *err)
     d->deadline = d->start + (int64_t)d->facts.dump_timeout * 1000;
     if (watchdog_start(d->deadline + WATCHDOG_MS, give_up, d, err) < 0)
         return -1;
+    if (criurun_go(d->run, 0, err) < 0)
+        return -1;
     if (dump_begin(d, err) == 0 && dump_capture(d, err) == 0 && dump_store(d, err) == 0)
         return 0;
     /* Nothing else is written; but much is looked at that may be closed to us (EACCES). */
@@ -190,6 +192,7 @@ static void run(struct dump *d, struct err *err)
     snapshot_policy_destroy(d->policy);
     files_destroy(d->files);
     generation_end(&d->gen);
+    io_close(&d->drain);
     criurun_destroy(d->run);
     watchdog_stop();
 }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 static int prepare_files(struct dump *d, struct err *err)
 {
@@ -97,8 +98,8 @@ int dump_capture(struct dump *d, struct err *err)
         return -1;
     d->nnoted = target_note_tree(d->pid, &d->noted);
     d->log = true;
-    if (criurun_go(d->run, 0, err) < 0)
-        return -1;
+    /* When it cannot be told, it has ended, and capture_run will say why. */
+    (void)send(d->drain, "g", 1, MSG_NOSIGNAL);
     rc = capture_run(&opts, err);
     /* Also when we failed after CRIU had done its part: then it has left the tree stopped. */
     d->stopped = (d->request.flags & PROTO_F_STOP) && criurun_ended_well(d->run);

@@ -63,7 +63,7 @@ second_chance() {
     ok "second chance: the job runs on" goes_on "$job"
     ok "second chance: Slurm runs into the limit" wait_until 90 limit_is_over "$job"
     kill -CONT "$shepherd" 2>/dev/null # Slurm does so itself before its SIGTERM
-    ok "second chance: saved at Slurm's SIGTERM" wait_out "$job" 'saved \(timelimit\)' 90
+    ok "second chance: saved at Slurm's SIGTERM" wait_out "$job" 'gen-[0-9]+-[0-9]+ saved \(timelimit\)' 90
     comes_again second "$job"
     ends second "$job" [12]
     ok "second chance: each step once" each_once "$job"
@@ -101,7 +101,7 @@ disabled() {
     ok "disabled: it is told" wait_out "$job" 'not saved \(timelimit\): .*disabled' 75
     ok "disabled: nothing is saved yet" [ "$(n_generations "$job")" -eq 0 ]
     ok "disabled: enabled in time" run scheckpoint enable "$job"
-    ok "disabled: saved at once" wait_out "$job" 'saved \(timelimit\)' 20
+    ok "disabled: saved at once" wait_out "$job" 'gen-[0-9]+-[0-9]+ saved \(timelimit\)' 20
     ok "never: goes on from the one before" wait_out "$never" 'without a last checkpoint it goes on from gen-0000-000001' 90
     comes_again disabled "$job"
     comes_again never "$never"
