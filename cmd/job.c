@@ -283,21 +283,32 @@ int job_requeue(const struct job *job, bool hold, struct err *err)
     return job_fail(name, hold ? "requeue and hold" : "requeue", err);
 }
 
+/* An array's id brings its tasks along.  NULL: it is not among them. */
+static const slurm_job_info_t *record_of(const job_info_msg_t *msg, uint32_t id)
+{
+    for (uint32_t i = 0; i < msg->record_count; i++)
+        if (msg->job_array[i].job_id == id)
+            return &msg->job_array[i];
+    return NULL;
+}
+
+/* j: NULL is fine. */
+static void take_note(const slurm_job_info_t *j, char note[512])
+{
+    note[0] = '\0';
+    if (j && j->comment)
+        jobnote_get(j->comment, note, 512);
+    err_clean(note);
+}
+
 int job_note(const struct job *job, char note[512], struct err *err)
 {
     job_info_msg_t *msg = NULL;
 
     if (load(job->id, &msg, err) < 0)
         return -1;
-    note[0] = '\0';
-    for (uint32_t i = 0; i < msg->record_count; i++) {
-        const slurm_job_info_t *j = &msg->job_array[i];
-
-        if (j->job_id == job->id && j->comment)
-            jobnote_get(j->comment, note, 512);
-    }
+    take_note(record_of(msg, job->id), note);
     slurm_free_job_info_msg(msg);
-    err_clean(note);
     return 0;
 }
 
@@ -317,19 +328,16 @@ static bool split_held(const char *note, char when[32], char why[512])
 bool job_held(uint32_t id, char when[32], char why[512])
 {
     job_info_msg_t *msg = NULL;
-    char note[512] = "";
+    const slurm_job_info_t *j;
+    char note[512];
+    bool held;
 
     if (load(id, &msg, NULL) < 0)
         return false;
-    for (uint32_t i = 0; i < msg->record_count; i++) {
-        const slurm_job_info_t *j = &msg->job_array[i];
-
-        if (j->job_id == id && (j->job_state & JOB_STATE_BASE) == JOB_PENDING && j->priority == 0 &&
-            j->comment)
-            jobnote_get(j->comment, note, sizeof note);
-    }
+    j = record_of(msg, id);
+    held = j && (j->job_state & JOB_STATE_BASE) == JOB_PENDING && j->priority == 0;
+    take_note(held ? j : NULL, note);
     slurm_free_job_info_msg(msg);
-    err_clean(note);
     return split_held(note, when, why);
 }
 

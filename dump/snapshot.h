@@ -49,11 +49,11 @@ void snapshot_kill(const struct snapshot *s);
 void snapshot_end(struct snapshot *s);
 void snapshot_destroy(struct snapshot *s); /* ends them, too */
 
-/* Before criu starts: none will be made, and why (printable ASCII). */
+/* Before criu stops anything: none will be made, and why (printable ASCII). */
 int snapshot_forgo(struct snapshot *s, const char *why, struct err *err);
 /* A process that could have one but for some reason must not be left to CRIU: snapshot_serve fails. */
 void snapshot_require(struct snapshot *s);
-/* Before criu starts: tell the plugin what it may do.  Magic and verb are filled in. */
+/* Before criu stops anything: tell the plugin what it may do.  Magic and verb are filled in. */
 int snapshot_plan(struct snapshot *s, const struct snapshot_word *plan, struct err *err);
 
 /* criu was killed before its work was done: see to what it left.  True: a process of the job was lost (snapshot_loss.h). */

@@ -20,7 +20,7 @@
 
 struct snapshot_policy;
 
-/* Before criu starts: tell the plugin what it may do (snapshot_plan), or note why there is to be none
+/* Before criu stops anything: tell the plugin what it may do (snapshot_plan), or note why there is to be none
  * (snapshot_forgo).  root: of the tree; own: bytes that we ourselves will come to use; stop: it is to stand still for good anyway.  plain: the last snapshot went wrong.
  * Returns what the watch needs; NULL: no memory, or the plugin is gone. */
 struct snapshot_policy *snapshot_policy_apply(struct snapshot *s, const struct facts *f, pid_t root,

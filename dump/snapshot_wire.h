@@ -4,7 +4,7 @@
  *
  * An AF_UNIX SOCK_SEQPACKET pair, one struct snapshot_word per packet.  While the tree stands still:
  *
- *   dump -> plugin  PLAN   before criu starts: what may be done
+ *   dump -> plugin  PLAN   before criu stops anything: what may be done
  *   plugin -> dump  TAKEN  there is a snapshot process; with it a memfd, an array of struct snapshot_area; and perhaps
  *                          another one, the smaps that were believed although they were read before (smaps.h)
  *   dump -> plugin  HELD   dump traces it, and will write these areas from it: CRIU is to leave them out
