@@ -281,7 +281,8 @@ static int hear_plugin(struct capture *c, struct err *err)
     c->deaf = true;
     if (n <= 0)
         return 0;
-    state = target_state(c->o->root);
+    /* criu knows it by its number, which is another's once somebody has reaped it. */
+    state = target_alive(c->o->root_fd) ? target_state(c->o->root) : '\0';
     if (state != 't') {
         bool gone = state == '\0' || state == 'Z' || state == 'X';
 

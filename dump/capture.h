@@ -34,6 +34,7 @@ struct capture_opts {
     struct snapshot *snapshot; /* NULL: none are made */
     int drain_fd;              /* our end of the drain socket (SOCK_STREAM) */
     pid_t root;                /* of the tree: must stand still when the plugin asks */
+    int root_fd;               /* its pidfd: the pid is still that process's then */
     int cancel_fd;             /* readable: give up (ECANCELED) */
     int result_fd;             /* a pipe's writing end: its reader is gone: give up (EPIPE) */
     int64_t deadline;          /* of capture_now_ms(): give up (ETIMEDOUT) */

@@ -24,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* cmocka.h wants some of those before it */
@@ -115,6 +116,8 @@ void raise_curtain(struct stage *s, int (*play)(struct criurun *))
     s->drain = s->o.drain_fd = pair[0];
     s->run.drain = pair[1];
     s->o.root = victim;
+    s->o.root_fd = (int)syscall(SYS_pidfd_open, victim, 0);
+    assert_true(s->o.root_fd >= 0);
     s->run.ended = eventfd(0, EFD_CLOEXEC);
     s->run.play = play;
     s->pages = memfd_create("capture-test", MFD_CLOEXEC);
@@ -136,6 +139,7 @@ void drop_curtain(struct stage *s)
     assert_true(pack_destroy(s->o.pack));
     images_destroy(s->o.images);
     close(s->pages);
+    close(s->o.root_fd);
     close(s->drain);
     close(s->run.ended);
     close(s->cancel[0]);

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 /* cmocka.h wants some of those before it */
 #include <cmocka.h>
@@ -160,6 +162,20 @@ static int play_half_request(struct criurun *run)
     return send(run->sock, "\4\0", 2, MSG_NOSIGNAL) == 2 && drain(run) ? 0 : 256;
 }
 
+static int ended_process(void)
+{
+    pid_t pid = fork();
+    int fd;
+
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(0);
+    fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    return fd;
+}
+
 /* CRIU's end without a question, a question too late, and one out of turn */
 static void unsaved_memory_is_refused(void **state)
 {
@@ -175,6 +191,12 @@ static void unsaved_memory_is_refused(void **state)
     drop_curtain(&s);
     raise_curtain(&s, play_well);
     s.o.root = -1;
+    refused(&s, ESRCH, "has ended");
+    drop_curtain(&s);
+    /* another process has its number */
+    raise_curtain(&s, play_well);
+    close(s.o.root_fd);
+    s.o.root_fd = ended_process();
     refused(&s, ESRCH, "has ended");
     drop_curtain(&s);
     raise_curtain(&s, play_half_request);

@@ -79,6 +79,7 @@ int dump_capture(struct dump *d, struct err *err)
                                 .snapshot = d->snapshot,
                                 .drain_fd = d->drain,
                                 .root = d->pid,
+                                .root_fd = HELPER_FD_PIDFD,
                                 .cancel_fd = d->signals,
                                 .result_fd = HELPER_FD_RESULT,
                                 .deadline = d->deadline,

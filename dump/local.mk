@@ -90,9 +90,14 @@ endif
 
 # Of copy-on-write snapshots
 if HAVE_CMOCKA
-check_PROGRAMS += dump/smaps_test dump/snapshot_map_test
+check_PROGRAMS += dump/before_test dump/smaps_test dump/snapshot_map_test dump/snapshot_pages_test
+dump_before_test_CFLAGS = $(dump_unit_cflags)
+dump_before_test_LDADD = $(dump_unit_libs) libcriurun.la
 dump_smaps_test_CFLAGS = $(dump_unit_cflags)
 dump_smaps_test_LDADD = $(dump_unit_libs)
 dump_snapshot_map_test_CFLAGS = $(dump_unit_cflags)
 dump_snapshot_map_test_LDADD = $(dump_unit_libs)
+dump_snapshot_pages_test_CFLAGS = $(dump_unit_cflags)
+dump_snapshot_pages_test_LDADD = $(dump_unit_libs) libcriurun.la
+dump/snapshot_pages_test-snapshot_pages_test.$(OBJEXT): common/criu.pb-c.h
 endif

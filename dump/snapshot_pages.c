@@ -391,7 +391,11 @@ static int prove_region(void *arg, uint64_t start, uint64_t end)
     struct proof *p = arg;
 
     while (start < end) {
-        if (advance(p, start) != 1 || p->now.vaddr > start) {
+        const int rc = advance(p, start);
+
+        if (rc < 0)
+            return -1;
+        if (rc == 0 || p->now.vaddr > start) {
             errno = EBADMSG;
             return err_set(p->err, "page %llx of the snapshot was not saved",
                            (unsigned long long)start);
