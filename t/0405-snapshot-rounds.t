@@ -5,11 +5,11 @@
 #
 # No torn page: a program of several threads and processes, which share pages since their fork, changes and checks all its
 # memory all the time, through many snapshots; now and then it is killed and goes on from the last one.  30 rounds;
-# CKPT_ROUNDS=300 for more (some minutes).
+# CKPT_ROUNDS=300 CKPT_EVERY=1 for more (some minutes).
 . "$(dirname "$0")/snaplib.sh"
 
 rounds=${CKPT_ROUNDS:-30}
-every=10 # how many snapshots from one restore to the next
+every=${CKPT_EVERY:-10} # how many snapshots from one restore to the next
 
 kill_and_restore() {
     local reply
