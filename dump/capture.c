@@ -426,6 +426,8 @@ static void close_all(struct capture *c)
 
     requests_close(&c->requests);
     (void)shutdown(c->o->drain_fd, SHUT_RDWR);
+    if (c->o->snapshot)
+        snapshot_hang_up(c->o->snapshot);
     for (size_t i = 0; i < c->n; i++) {
         struct flow *f = &c->flows[i];
 

@@ -28,7 +28,7 @@ static uint32_t elapsed_ms(const struct dump *d)
     return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 }
 
-/* What CRIU left out, while the job runs on. */
+/* What CRIU left out, while the job runs on; one that was held because of it runs on when it has been read. */
 static int store_snapshot(struct dump *d, struct err *err)
 {
     if (snapshot_count(d->snapshot) == 0)
@@ -48,7 +48,7 @@ static int store_snapshot(struct dump *d, struct err *err)
     snapshot_end(d->snapshot);
     d->held_ms = snapshot_policy_release(d->policy);
     snapshot_note_held(d->snapshot, d->held_ms);
-    return 0;
+    return snapshot_store_finish(d->store, err);
 }
 
 static int cancelled(const struct dump *d, struct err *err)

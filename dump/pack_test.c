@@ -371,14 +371,17 @@ static void stuck_writer(void **state)
     int pipefd[2];
     struct pack *p;
     struct err e = {""};
+    struct pollfd written = {.events = POLLIN};
     int64_t start;
     char buf[65536];
 
     (void)state;
     assert_int_equal(pipe2(pipefd, O_CLOEXEC), 0);
+    written.fd = pipefd[0];
     p = pack_create(pipefd[1], 1, COMPRESS_ZSTD, 1, 0, NULL);
     assert_non_null(p);
     feed_noise(p);
+    assert_int_equal(poll(&written, 1, 60000), 1); /* it writes, and the pipe is soon full */
     start = capture_now_ms();
     assert_int_equal(pack_finish(p, start + 200, &e), -1);
     assert_int_equal(errno, ETIMEDOUT);

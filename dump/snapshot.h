@@ -59,6 +59,10 @@ int snapshot_plan(struct snapshot *s, const struct snapshot_word *plan, struct e
 /* criu was killed before its work was done: see to what it left.  True: a process of the job was lost (snapshot_loss.h). */
 bool snapshot_criu_ended(struct snapshot *s);
 
+/* It is told nothing more: should the plugin wait for a word, it goes on without a snapshot, to where CRIU finds that nobody
+ * listens.  What it tells is still heard. */
+void snapshot_hang_up(const struct snapshot *s);
+
 /* To be polled for reading; -1: nothing comes any more. */
 int snapshot_fd(const struct snapshot *s);
 /* Take one word and answer it.  -1: the checkpoint must fail. */
@@ -83,7 +87,7 @@ int snapshot_trim(struct snapshot *s, int (*watch)(void *arg, struct err *err), 
 
 /* Bytes at `at` of the process, from any thread.  -1: the snapshot is gone. */
 int snapshot_read(const struct snapshot_process *p, uint64_t at, void *to, size_t len);
-/* Do all still live? */
+/* Are all still as they were stopped?  What was read before is then theirs. */
 int snapshot_alive(const struct snapshot *s, struct err *err);
 
 /* It took the job's standing still for so many milliseconds more. */

@@ -140,8 +140,11 @@ int snapshot_store_run(struct snapshot_store *st, struct err *err)
         if (!st->pages[i] || wait_pack(st, 0, err) < 0 || feed(st, i, err) < 0)
             return -1;
     }
-    if (look_once(st, err) < 0 || prove(st, err) < 0 || let_go(st, err) < 0)
-        return -1;
+    return look_once(st, err) < 0 || prove(st, err) < 0 ? -1 : let_go(st, err);
+}
+
+int snapshot_store_finish(const struct snapshot_store *st, struct err *err)
+{
     while (pack_finish(st->o->pack, capture_now_ms() + SNAPSHOT_WATCH_MS, err) < 0) {
         int error = errno;
 

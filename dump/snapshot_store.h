@@ -34,9 +34,12 @@ struct snapshot_store;
 struct snapshot_store *snapshot_store_create(const struct snapshot_store_opts *opts,
                                              struct err *err);
 /* After capture_run: make the images what they would be without snapshots, submit the pages to the pack, which reads them
- * in its own threads, look whether all of them are there (snapshot_pages_prove), and wait until they are in the file.  The
- * snapshots are killed as soon as they have been read, and found alive then. */
+ * in its own threads, look whether all of them are there (snapshot_pages_prove), and wait until they have been read.  The
+ * snapshots were alive then, and are killed: snapshot_end() waits for that. */
 int snapshot_store_run(struct snapshot_store *st, struct err *err);
+
+/* Then: wait until all is in the file. */
+int snapshot_store_finish(const struct snapshot_store *st, struct err *err);
 
 /* After pack_destroy, as the pack's threads use it.  NULL is fine. */
 void snapshot_store_destroy(struct snapshot_store *st);

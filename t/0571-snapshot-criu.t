@@ -82,11 +82,25 @@ sweep() (
     session_end
 )
 
+# It has ended before dump wants it, which is while it still waits for dump: that is the reason, and no other.
+early() {
+    local reply
+    session early "$(new_dir early)" --criu /usr/bin/false -- "$HELPERS/ckpt-init" "$PROGS/snapped" "$HOME_DIR/early.stop" plain
+    reply=$(ask dump)
+    like "early: criu's end is the reason" "$(text_of "$reply")" 'criu ended with status 1'
+    is "early: EIO, after which a last checkpoint is tried once more" "$(error_of "$reply")" 5
+    ok "early: the program runs on" runs_on
+    is "early: nothing is left behind" "$(find "$SESSION_DIR" -name 'gen-*')" ""
+    touch "$HOME_DIR/early.stop"
+    like "early: ends well" "$(ask wait 20000)" 'exit 0'
+    session_end
+}
+
 fault_up
 CRIU=$(sed -n 's/^Criu=//p' "$TB/etc/checkpoint.conf")
 every=16
 [ "${CKPT_ROUNDS:-}" != all ] || every=1
 plain() { sweep plain plain 2 $every; }
 children() { sweep children fork 4 $((every * 3)); }
-together plain children
+together plain children early
 done_testing
