@@ -104,6 +104,70 @@ job() {
     ok "job: nothing is left" no_images "$job"
 }
 
+# takes DIRECTORY... - what their files take: one of several names in each place its share, as prune counts
+takes() { find "$@" -type f -printf '%s %n\n' | awk '{ sum += int($1 / $2) } END { printf "%d\n", sum }'; }
+# listed JOB [GENERATION] - bytes of the data as list tells them
+listed() { run scheckpoint list --json "$1" | jq "[.generations[] | select(.generation == \"$2\") | .stored_bytes] | add"; }
+inode() { stat -c %i "$1"; }
+
+# keep=1: each generation upon the one before, which goes.  A dump that is killed before that leaves both, with pages that
+# they share; so does this: the old one comes back, with another name of its pages.
+prune() {
+    local job dir old new pages said both
+    STOP=$HOME_DIR/prune.stop
+    job=$(submit --checkpoint=interval=0,incremental=yes,keep=1 -- "$(job_script prune.sh "$PROGS/partly" "$STOP" 40 5)")
+    TREE_OUT=$HOME_DIR/$job.out
+    ok "prune: starts" wait_step "$job" 1
+    ok "prune: a first checkpoint" checkpoint "$job"
+    dir=$(taskdir "$job") old=$dir/gen-0000-000001 new=$dir/gen-0000-000002 pages=$new/pages.gen-0000-000001.zst
+    ok "prune: it is copied" run cp -a "$old" "$HOME_DIR/prune.kept"
+    ok "prune: but for its pages, which get another name" run ln -f "$old/pages.zst" "$HOME_DIR/prune.kept/pages.zst"
+    ok "prune: a turn" turn 1
+    ok "prune: a second checkpoint" checkpoint "$job"
+    is "prune: upon the first" "$(linked "$new")" gen-0000-000001
+    is "prune: which went, by keep=1" "$(generations "$job")" gen-0000-000002
+    like "prune: the one that is left is good" "$(run scheckpoint verify "$job" 2>&1)" '1 good, 0 bad'
+    said=$(listed "$job" gen-0000-000002)
+    ok "prune: list has what it took over, too" test "$said" -ge $(($(own_bytes "$new") + $(used "$new")))
+
+    ok "prune: the first is back" run mv "$HOME_DIR/prune.kept" "$old"
+    is "prune: they share its pages" "$(inode "$old/pages.zst") $(stat -c %h "$pages")" "$(inode "$pages") 2"
+    like "prune: both are good" "$(run scheckpoint verify "$job" 2>&1)" '2 good, 0 bad'
+    is "prune: list says the same of the second" "$(listed "$job" gen-0000-000002)" "$said"
+    both=$(run scheckpoint prune --dry-run --keep 1 --json "$job")
+    is "prune: it would remove the first" "$(jq -r '.jobs[0].removed | join(" ")' <<<"$both")" gen-0000-000001
+    is "prune: what both take counts shared pages once" "$(jq .bytes <<<"$both")" "$(takes "$old" "$new")"
+    is "prune: and half of them are the first's" "$(jq .freed_bytes <<<"$both")" "$(takes "$old")"
+    ok "prune: with keep 2 none goes" run scheckpoint prune --keep 2 "$job"
+    is "prune: so none went" "$(n_generations "$job")" 2
+    ok "prune: with keep 1" run scheckpoint prune --keep 1 "$job"
+    is "prune: the newest is left" "$(generations "$job")" gen-0000-000002
+    is "prune: with its pages, which nobody shares" "$(stat -c %h "$pages")" 1
+    is "prune: list says the same of it" "$(listed "$job" gen-0000-000002)" "$said"
+    is "prune: now all of that is its own" "$(run scheckpoint prune --dry-run --json "$job" | jq .bytes)" \
+        "$(find "$new" -type f -printf '%s\n' | awk '{ sum += $1 } END { printf "%d\n", sum }')"
+    like "prune: it is good" "$(run scheckpoint verify "$job" 2>&1)" '1 good, 0 bad'
+
+    # The last checkpoint before the requeue cannot be written, so that this one is what it goes on from.
+    chmod 0500 "$dir"
+    ok "prune: requeue" run scontrol requeue "$job"
+    ok "prune: it waits" wait_until 60 state_is "$job" PENDING
+    chmod 0700 "$dir"
+    is "prune: no other came" "$(generations "$job")" gen-0000-000002
+    ok "prune: it runs again" wait_until 60 restarted "$job" 1
+    ok "prune: restored from it" wait_out "$job" '^checkpoint: restored .*gen-0000-000002' 60
+    ok "prune: goes on" goes_on "$job"
+    ok "prune: a turn" turn 2
+    ok "prune: a checkpoint after it" checkpoint "$job"
+    is "prune: upon both" "$(linked "$dir/$(newest "$job")")" "gen-0000-000001 gen-0000-000002"
+    like "prune: the only one, and good" "$(run scheckpoint verify "$job" 2>&1)" '1 good, 0 bad'
+    touch "$STOP"
+    ok "prune: ends well" wait_state "$job" COMPLETED
+    ok "prune: no step is missing or repeated" each_once "$job"
+    ok "prune: every page is of its turn" unbroken
+    ok "prune: nothing is left" no_images "$job"
+}
+
 fault_up
-together ${ONLY:-none zstd lz4 job}
+together ${ONLY:-none zstd lz4 job prune}
 done_testing
