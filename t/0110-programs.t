@@ -9,6 +9,11 @@ invariant() { survive invariant --mem=600 -- "$PROGS/invariant" "$HOME_DIR/invar
 threads() { survive threads --cpus-per-task=2 -- "$PROGS/threads" "$HOME_DIR/threads.stop"; }
 openmp() { survive openmp --cpus-per-task=2 -- "$PROGS/openmp" "$HOME_DIR/openmp.stop"; }
 sleepers() { survive sleepers -- "$PROGS/sleepers" "$HOME_DIR/sleepers.stop"; }
+# The calls are interrupted by the snapshot, too.
+sleepers_alive() {
+    [ "$1" = "after the restore" ] ||
+        is "sleepers: $1: it was one with a snapshot" "$(jq -r .snapshot "$(taskdir "$2")/$(newest "$2")/manifest.json")" copy-on-write
+}
 
 # --- a lock must not only be there: nobody else may get it
 

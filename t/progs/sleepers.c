@@ -5,7 +5,7 @@
  *   sleepers STOP
  *
  * They have no signal handler: none of the calls may return before its time or its event (epoll_wait
- * may, and has to be called again, as signal(7) tells).
+ * may, and has to be called again, as signal(7) tells).  It has memory enough for a copy-on-write snapshot.
  */
 #include "prog.h"
 
@@ -16,6 +16,7 @@
 #include <sys/select.h>
 
 #define LONG_MS 600000
+#define BALLAST (16u << 20) /* dump/snapshot_policy.c wants 4 MiB (WORTH) */
 
 static int quiet[2]; /* a pipe into which a byte comes at the end */
 
@@ -118,8 +119,16 @@ static void *in_clock_nanosleep(void *arg)
     return NULL;
 }
 
+static void check_ballast(const unsigned char *mem)
+{
+    for (size_t i = 0; i < BALLAST; i++)
+        if (mem[i] != 0xa5)
+            prog_broken("ballast: byte %zu", i);
+}
+
 int main(int argc, char **argv)
 {
+    static unsigned char ballast[BALLAST];
     static int other[2];
     static void *(*const calls[])(void *) = {in_poll,      in_poll_for_ever,  in_ppoll,
                                              in_select,    in_epoll,          in_read,
@@ -130,6 +139,7 @@ int main(int argc, char **argv)
     prog_need(argc, 1, "sleepers STOP");
     if (pipe(quiet) < 0 || pipe(other) < 0)
         prog_broken("pipe: %s", strerror(errno));
+    memset(ballast, 0xa5, sizeof ballast);
     for (int i = 0; i < N; i++)
         pthread_create(&t[i], NULL, calls[i], other);
     prog_print("start %d sleepers\n", (int)N);
@@ -142,6 +152,7 @@ int main(int argc, char **argv)
         prog_broken("write: %s", strerror(errno));
     for (int i = 0; i < N; i++)
         pthread_join(t[i], NULL);
+    check_ballast(ballast);
     prog_print("result ok\n");
     return 0;
 }
