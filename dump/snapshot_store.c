@@ -21,12 +21,8 @@ static int check(const struct snapshot_store *st, const struct pollfd *fds, stru
 {
     if (fds[0].revents)
         pack_clear_event(st->o->pack);
-    if (pack_failed(st->o->pack, err) < 0) {
-        /* The cause of what the reader met. */
-        if (!st->ended)
-            (void)snapshot_alive(st->o->snapshot, err);
+    if (pack_failed(st->o->pack, err) < 0)
         return -1;
-    }
     if (fds[1].revents) {
         errno = ECANCELED;
         return err_set(err, "cancelled");
@@ -131,7 +127,7 @@ static int let_go(struct snapshot_store *st, struct err *err)
     return 0;
 }
 
-int snapshot_store_run(struct snapshot_store *st, struct err *err)
+static int write_all(struct snapshot_store *st, struct err *err)
 {
     if (wait_pack(st, 0, err) < 0)
         return -1;
@@ -156,6 +152,19 @@ int snapshot_store_finish(const struct snapshot_store *st, struct err *err)
         }
     }
     return 0;
+}
+
+int snapshot_store_run(struct snapshot_store *st, struct err *err)
+{
+    int error;
+
+    if (write_all(st, err) == 0)
+        return 0;
+    error = errno;
+    /* One that was killed is the cause of whatever was met in reading it. */
+    if (st->ended || snapshot_alive(st->o->snapshot, err) == 0)
+        errno = error;
+    return -1;
 }
 
 void snapshot_store_destroy(struct snapshot_store *st)
