@@ -25,15 +25,6 @@ shoot() {
     done
     wait $shooter || { cat "$TEST_TMP/$1.shot"; return 1; }
 }
-# pids_file PID - where the kernel lists the processes of its control group
-pids_file() {
-    local line path top
-    while IFS=: read -r _ line path; do
-        for top in /sys/fs/cgroup /sys/fs/cgroup/unified "/sys/fs/cgroup/$line"; do
-            [ "$path" = / ] || ! grep -qsx "$1" "$top$path/cgroup.procs" || { echo "$top$path/cgroup.procs"; return; }
-        done
-    done <"/proc/$1/cgroup"
-}
 
 # begin NAME - $job runs and has a good checkpoint
 begin() {

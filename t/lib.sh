@@ -336,6 +336,16 @@ job_pid() {
     return 1
 }
 
+# pids_file PID - where the kernel lists the processes of its control group
+pids_file() {
+    local line path top
+    while IFS=: read -r _ line path; do
+        for top in /sys/fs/cgroup /sys/fs/cgroup/unified "/sys/fs/cgroup/$line"; do
+            [ "$path" = / ] || ! grep -qsx "$1" "$top$path/cgroup.procs" || { echo "$top$path/cgroup.procs"; return; }
+        done
+    done <"/proc/$1/cgroup"
+}
+
 no_process() { [ -z "$(job_pids "$1")" ]; }
 
 # ours NAME - processes of that name of anybody's in this testbed, by the environment that they were given

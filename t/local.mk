@@ -44,6 +44,10 @@ t_programs += t/progs/shared
 t_progs_shared_SOURCES = t/progs/shared.c t/progs/prog.h
 t_progs_shared_CFLAGS = $(WARN_CFLAGS) -pthread
 t_progs_shared_LDFLAGS = -pthread
+t_programs += t/progs/registers
+t_progs_registers_SOURCES = t/progs/registers.c t/progs/prog.h
+t_progs_registers_CFLAGS = $(WARN_CFLAGS)
+t_progs_registers_LDFLAGS =
 t_progs_sleepers_SOURCES = t/progs/sleepers.c t/progs/prog.h
 t_progs_sleepers_CFLAGS = $(WARN_CFLAGS) -pthread
 t_progs_sleepers_LDFLAGS = -pthread
@@ -122,7 +126,7 @@ endif
 .PHONY: t-faulty
 t-faulty: $(t_faulty)
 
-EXTRA_DIST += t/squat.py t/faultlib.sh t/snaplib.sh t/faulty/flip.py t/faulty/shoot.py t/faulty/forge-generation.py t/faulty/hostile-start.py
+EXTRA_DIST += t/squat.py t/faultlib.sh t/snaplib.sh t/faulty/flip.py t/faulty/shoot.py t/faulty/hold-dump.py t/faulty/forge-generation.py t/faulty/hostile-start.py
 
 # The tests themselves, whichever there are, and the fuzz targets with their corpora.
 dist-hook:
