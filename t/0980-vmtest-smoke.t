@@ -32,4 +32,18 @@ done <"$log"
 is "vmtest ends well" $status 0
 like "both stories came to their ends" "$(cat "$log")" "^$points passed, 0 failed"
 ok "there were some (control)" test $points -ge 40
+
+# The run tells where it works: in the consoles' path.
+at=$(sed -n 's|.*; consoles: \(.*/ckpt-vmtest\.[A-Za-z0-9]*\)/.*|\1|p' "$log" | sort -u)
+like "it has told where it works (control)" "$at" '^/[^ ]*/ckpt-vmtest\.[A-Za-z0-9]{6}$'
+# After an Oops of the emulated kernel the consoles are kept, and it says so.
+if grep -q 'left behind: ' "$log"; then
+    diag "kept: $at"
+else
+    nok "its work directory is gone" test -e "$at"
+fi
+# "qemu-system-x86_64", cut to the kernel's 15 characters; others of them may run beside.
+qemus() { grep -lsx qemu-system-x86 /proc/[0-9]*/comm | while read -r f; do tr '\0' ' ' 2>/dev/null <"${f%comm}cmdline" && echo; done; }
+is "no machine of it runs" "$(qemus | grep -F "$at/")" ""
+is "nothing of it is mounted" "$(grep -F "$at/" /proc/self/mountinfo)" ""
 done_testing
