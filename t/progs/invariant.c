@@ -7,32 +7,13 @@
  * Every page carries how often it was rewritten, and its words are a function of that and of where they
  * stand: a page that is torn, old, missing or another's is seen at its next turn, at the latest at the end.
  */
+#include "pages.h"
 #include "prog.h"
 
 #include <stdint.h>
 #include <sys/mman.h>
 
-#define WORDS (4096 / sizeof(uint64_t))
 #define TURNS 2000 /* pages rewritten in a step */
-
-static uint64_t word(uint64_t page, uint64_t turn, uint64_t i)
-{
-    return (page + 1) * 0x9e3779b97f4a7c15u ^ (turn << 17) ^ (i * 0xc2b2ae3d27d4eb4fu);
-}
-
-static void fill(uint64_t *p, uint64_t page, uint64_t turn)
-{
-    p[0] = turn;
-    for (uint64_t i = 1; i < WORDS; i++)
-        p[i] = word(page, turn, i);
-}
-
-static void check(const uint64_t *p, uint64_t page)
-{
-    for (uint64_t i = 1; i < WORDS; i++)
-        if (p[i] != word(page, p[0], i))
-            prog_broken("page %llu, word %llu", (unsigned long long)page, (unsigned long long)i);
-}
 
 int main(int argc, char **argv)
 {
@@ -56,7 +37,7 @@ int main(int argc, char **argv)
             random ^= random << 17;
             page = random % pages;
             p = mem + page * WORDS;
-            check(p, page);
+            check_page(p, page);
             fill(p, page, p[0] + 1);
             total++;
         }
@@ -64,7 +45,7 @@ int main(int argc, char **argv)
         prog_sleep_ms(20);
     }
     for (uint64_t i = 0; i < pages; i++) {
-        check(mem + i * WORDS, i);
+        check_page(mem + i * WORDS, i);
         sum += mem[i * WORDS];
     }
     if (sum != total)

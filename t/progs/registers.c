@@ -9,6 +9,7 @@
  * changed.  When the file STOP.close is there, it closes the only writer of a pipe of its own, whose end
  * must be seen at once ("eof"), whoever was copied meanwhile.
  */
+#include "pages.h"
 #include "prog.h"
 
 #include <limits.h>
@@ -17,7 +18,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#define WORDS (4096 / sizeof(uint64_t))
 #define STEP_PAGES 256
 #define SPIN 4000000ul /* turns with full registers in our own code: some milliseconds */
 #define HOLD_MS 15     /* and in the kernel */
@@ -128,25 +128,6 @@ static uint64_t sum_code(void)
     return sum;
 }
 
-static uint64_t word(uint64_t page, uint64_t turn, uint64_t i)
-{
-    return (page + 1) * 0x9e3779b97f4a7c15u ^ (turn << 17) ^ (i * 0xc2b2ae3d27d4eb4fu);
-}
-
-static void fill(uint64_t *p, uint64_t page, uint64_t turn)
-{
-    p[0] = turn;
-    for (uint64_t i = 1; i < WORDS; i++)
-        p[i] = word(page, turn, i);
-}
-
-static void check(const uint64_t *p, uint64_t page)
-{
-    for (uint64_t i = 1; i < WORDS; i++)
-        if (p[i] != word(page, p[0], i))
-            prog_broken("page %llu, word %llu", (unsigned long long)page, (unsigned long long)i);
-}
-
 static void must_end(int ends[2])
 {
     struct pollfd p = {.fd = ends[0], .events = POLLIN};
@@ -183,7 +164,7 @@ int main(int argc, char **argv)
             const uint64_t page = ((uint64_t)n * STEP_PAGES + i) % pages;
             uint64_t *p = mem + page * WORDS;
 
-            check(p, page);
+            check_page(p, page);
             fill(p, page, p[0] + 1);
         }
         if (sum_code() != code)
@@ -193,7 +174,7 @@ int main(int argc, char **argv)
         prog_step(n);
     }
     for (uint64_t i = 0; i < pages; i++)
-        check(mem + i * WORDS, i);
+        check_page(mem + i * WORDS, i);
     prog_print("result ok\n");
     return 0;
 }

@@ -7,6 +7,7 @@
  * MIB (default 16) of ordinary memory are changed and checked all the time, as invariant.c does it; beside it lies what
  * KIND says.  All the while it must have no child that it did not make, no SIGCHLD but its own, the same descriptors.
  */
+#include "pages.h"
 #include "prog.h"
 
 #include <dirent.h>
@@ -22,7 +23,6 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
-#define WORDS (4096 / sizeof(uint64_t))
 #define EXTRA (8u << 20)
 
 static volatile sig_atomic_t children;
@@ -34,24 +34,13 @@ static void count_child(int sig)
     children++;
 }
 
-static uint64_t word(uint64_t page, uint64_t turn, uint64_t i)
-{
-    return (page + 1) * 0x9e3779b97f4a7c15u ^ (turn << 17) ^ (i * 0xc2b2ae3d27d4eb4fu);
-}
-
-static void fill(uint64_t *p, uint64_t page, uint64_t turn)
-{
-    p[0] = turn;
-    for (uint64_t i = 1; i < WORDS; i++)
-        p[i] = word(page, turn, i);
-}
-
 static void check(const uint64_t *p, uint64_t page, const char *what)
 {
-    for (uint64_t i = 1; i < WORDS; i++)
-        if (p[i] != word(page, p[0], i))
-            prog_broken("%s: page %llu, word %llu", what, (unsigned long long)page,
-                        (unsigned long long)i);
+    const uint64_t i = wrong_word(p, page);
+
+    if (i)
+        prog_broken("%s: page %llu, word %llu", what, (unsigned long long)page,
+                    (unsigned long long)i);
 }
 
 static int gentle;

@@ -12,6 +12,7 @@
  * rseq     threads within restartable sequences all the time: no update of a processor's counter may be lost
  * stepped  a child that its parent lets run one instruction after the other: nobody else can stop it
  */
+#include "pages.h"
 #include "prog.h"
 
 #include <pthread.h>
@@ -23,31 +24,15 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define WORDS (4096 / sizeof(uint64_t))
 #define PAGES (16u << 8) /* 16 MiB */
 #define HUGE_BYTES (4u << 20)
-
-static uint64_t word(uint64_t page, uint64_t turn, uint64_t i)
-{
-    return (page + 1) * 0x9e3779b97f4a7c15u ^ (turn << 17) ^ (i * 0xc2b2ae3d27d4eb4fu);
-}
-
-static void fill(uint64_t *p, uint64_t page, uint64_t turn)
-{
-    p[0] = turn;
-    for (uint64_t i = 1; i < WORDS; i++)
-        p[i] = word(page, turn, i);
-}
 
 static void work(uint64_t *mem, uint64_t pages)
 {
     for (uint64_t page = 0; page < pages; page++) {
         uint64_t *p = mem + page * WORDS;
 
-        for (uint64_t i = 1; i < WORDS; i++)
-            if (p[i] != word(page, p[0], i))
-                prog_broken("page %llu, word %llu", (unsigned long long)page,
-                            (unsigned long long)i);
+        check_page(p, page);
         fill(p, page, p[0] + 1);
     }
 }
