@@ -114,4 +114,8 @@ int gendir_prune(int taskfd, unsigned keep, struct gendir_id last_good, struct e
  * project makes are unlinked; anything else stays, with the directories above it: -1 with a text. */
 int gendir_remove_job(const struct facts *f, struct err *err);
 
+/* What f->task (and, if that is "batch", any task of a step) has to go on from: the number of generations, and of steps'
+ * tasks that have ended and need not run again.  0 also when it has no directory; -1 when that cannot be known. */
+int gendir_saved(const struct facts *f, struct err *err);
+
 #endif

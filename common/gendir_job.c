@@ -149,6 +149,52 @@ int gendir_remove_job(const struct facts *f, struct err *err)
     return rc;
 }
 
+static int saved_by_task(int taskfd, struct err *err)
+{
+    struct gendir_id *ids = NULL;
+    int n = gendir_list(taskfd, &ids, err);
+
+    free(ids);
+    return n < 0 ? -1 : n + (is_missing(taskfd, "exit") ? 0 : 1);
+}
+
+static int saved_by_steps(int taskfd, struct err *err)
+{
+    int jobfd = openat(taskfd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), sum = 0;
+    DIR *d = jobfd < 0 ? NULL : beneath_list(jobfd, err);
+    struct dirent *e;
+
+    while (d && sum >= 0 && (e = readdir(d))) {
+        int fd, n;
+
+        if (strncmp(e->d_name, "step-", 5) != 0)
+            continue;
+        fd = gendir_open_dir(jobfd, e->d_name, err);
+        n = fd < 0 ? -1 : saved_by_task(fd, err);
+        sum = n < 0 ? -1 : sum + n;
+        io_close(&fd);
+    }
+    if (d)
+        beneath_end(d);
+    else
+        sum = jobfd < 0 ? err_sys(err, "the job's directory") : -1;
+    io_close(&jobfd);
+    return sum;
+}
+
+int gendir_saved(const struct facts *f, struct err *err)
+{
+    int taskfd = gendir_open_task(f, false, err), n, steps = 0;
+
+    if (taskfd < 0)
+        return errno == ENOENT ? 0 : -1;
+    n = saved_by_task(taskfd, err);
+    if (n >= 0 && strcmp(f->task, "batch") == 0)
+        steps = saved_by_steps(taskfd, err);
+    io_close(&taskfd);
+    return n < 0 || steps < 0 ? -1 : n + steps;
+}
+
 /* What is looked for, and what was found last. */
 struct find {
     const struct facts *f;

@@ -202,6 +202,37 @@ static void found_by_its_id(void **state)
     assert_int_equal(errno, ENXIO);
 }
 
+static void what_is_saved(void **state)
+{
+    struct err e = {""};
+    char step[64];
+    int batch = task;
+
+    (void)state;
+    assert_int_equal(gendir_saved(&facts, &e), 2);
+    assert_int_equal(gendir_remove(task, (struct gendir_id){0, 1}, false, &e), 0);
+    assert_int_equal(gendir_remove(task, (struct gendir_id){1, 2}, false, &e), 0);
+    assert_int_equal(gendir_saved(&facts, &e), 0); /* a partial is nothing */
+    snprintf(facts.task, sizeof facts.task, "step-key.0");
+    assert_int_equal(gendir_saved(&facts, &e), 0); /* not there */
+    task = gendir_open_task(&facts, true, &e);
+    assert_true(task >= 0);
+    put_generation("gen-0000-000007");
+    io_close(&task);
+    snprintf(facts.task, sizeof facts.task, "step-key.1");
+    task = gendir_open_task(&facts, true, &e);
+    assert_true(task >= 0);
+    scratch_write(task, "exit", "0 0 2\n", 0, 0600);
+    io_close(&task);
+    assert_int_equal(gendir_saved(&facts, &e), 1); /* its own */
+    snprintf(facts.task, sizeof facts.task, "batch");
+    assert_int_equal(gendir_saved(&facts, &e), 2); /* all of the script's */
+    snprintf(step, sizeof step, JOB "/step-key.0");
+    assert_int_equal(fchmodat(basefd, step, 0777, 0), 0);
+    assert_int_equal(gendir_saved(&facts, &e), -1); /* not to be known is not nothing */
+    task = batch;
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -209,7 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(bad_names),       TEST(everything_goes),        TEST(another_job_stays),
         TEST(strangers_stay),  TEST(links_are_not_followed), TEST(other_tasks_of_the_job),
-        TEST(found_by_its_id),
+        TEST(found_by_its_id), TEST(what_is_saved),
     };
 
     return cmocka_run_group_tests_name("gendir_job", tests, NULL, NULL);

@@ -117,6 +117,7 @@ int hostcheck_helpers(const char *helper_dir, struct err *err)
                                           "restore",
                                           "ckpt-init",
                                           "shepherd",
+                                          "job-restarts",
                                           "criu-shim.so",
                                           "criu-plugins/ckpt-criu.so",
                                           "criu-plugins/ckpt-restore.so"};

@@ -1,7 +1,7 @@
 slurmplugin_LTLIBRARIES += checkpoint.la
 checkpoint_la_SOURCES = \
 	spank/plugin.c spank/node.c spank/node.h spank/expire.c spank/expire.h spank/launch.c spank/launch.h spank/jobclock.c spank/jobclock.h spank/launch_env.h spank/leftgroup.c spank/leftgroup.h spank/nsroot.c spank/nsroot.h \
-	spank/policy.c spank/policy.h spank/policy_user.c spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
+	spank/policy.c spank/policy.h spank/policy_user.c spank/restarts.c spank/restarts.h spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
 	spank/metrics.c spank/metrics.h spank/tally.h spank/tally_root.c \
 	spank/srun.c spank/srun.h spank/submit.c spank/submit.h spank/submit_restore.c spank/submit_restore.h
 checkpoint_la_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS) -DCKPT_BINDIR='"$(bindir)"'
@@ -11,7 +11,7 @@ checkpoint_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex '^(slurm_spank_.*|plugin_.*|spank_plugin)'
 checkpoint_la_LIBADD = libhelper.la $(CAP_LIBS) -ldl
 
-helper_PROGRAMS += keeper shepherd ckpt-init step-claim
+helper_PROGRAMS += keeper shepherd ckpt-init step-claim job-restarts
 keeper_SOURCES = spank/journal.c spank/journal.h spank/keeper.c spank/keeper.h spank/keeper_run.c spank/tally.c spank/tally.h spank/slots.c spank/slots.h spank/tree.c spank/tree.h
 keeper_LDADD = libhelper.la libcommon.la $(CAP_LIBS)
 # The same in a user's own namespace: see common/trust.h.
@@ -23,7 +23,7 @@ shepherd_SOURCES = \
 	spank/shepherd_able.c spank/shepherd_caps.c spank/shepherd_found.c spank/shepherd_hook.c spank/hook.c spank/hook.h \
 	spank/shepherd.c spank/shepherd.h spank/shepherd_asked.c spank/shepherd_dump.c spank/shepherd_fence.c spank/shepherd_files.c spank/shepherd_final.c \
 	spank/shepherd_limit.c spank/shepherd_request.c \
-	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h \
+	spank/shepherd_slurm.c spank/shepherd_start.c spank/clerk.c spank/clerk.h spank/slurmjob.c spank/slurmjob.h spank/slurmjob_load.c \
 	spank/relay.c spank/relay.h spank/shepherd_launch.c spank/shepherd_script.c spank/shepherd_step.c spank/steps.c \
 	spank/steps.h spank/steps_task.c \
 	spank/interval.c spank/interval.h spank/environ.c spank/environ.h spank/shepherd_environ.c spank/shepherd_budget.c spank/elsewhere.c spank/elsewhere.h spank/shepherd_elsewhere.c spank/slurmjob_elsewhere.c \
@@ -31,6 +31,9 @@ shepherd_SOURCES = \
 	dump/inject.c dump/inject.h dump/inject_arch.h spank/shepherd_place.c spank/topo.c spank/topo.h spank/witness.c spank/witness.h spank/tree.c spank/tree.h
 step_claim_SOURCES = spank/step-claim.c spank/steps.c spank/steps.h spank/steps_task.c
 step_claim_LDADD = libimage.la libcommon.la
+job_restarts_SOURCES = spank/job-restarts.c spank/slurmjob_load.c spank/slurmjob.h
+job_restarts_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
+job_restarts_LDADD = libcommon.la $(SLURM_LIBS)
 
 shepherd_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS)
 shepherd_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)

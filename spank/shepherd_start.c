@@ -441,19 +441,11 @@ int shepherd_start(struct shepherd *s)
     return start_again(s, script);
 }
 
-static int count_generations(void *arg, void *result, struct err *err)
+static int count_saved(void *arg, void *result, struct err *err)
 {
-    int taskfd = gendir_open_task(arg, false, err);
-    struct gendir_id *ids = NULL;
     int *count = result;
 
-    if (taskfd < 0) {
-        *count = 0;
-        return errno == ENOENT ? 0 : -1;
-    }
-    *count = gendir_list(taskfd, &ids, err);
-    free(ids);
-    io_close(&taskfd);
+    *count = gendir_saved(arg, err);
     return *count < 0 ? -1 : 0;
 }
 
@@ -477,7 +469,7 @@ int shepherd_hold_restart(struct shepherd *s, const char *why)
     snprintf(f->task, sizeof f->task, "%s", environment(LAUNCH_ENV_TASK));
     f->uid = getuid();
     f->job = (uint32_t)strtoul(environment("SLURM_JOB_ID"), NULL, 10);
-    if (clerk_run(count_generations, f, &count, sizeof count, SHEPHERD_FILES_TIMEOUT_MS, &err) ==
+    if (clerk_run(count_saved, f, &count, sizeof count, SHEPHERD_FILES_TIMEOUT_MS, &err) ==
             0 &&
         count == 0)
         return 0;

@@ -31,7 +31,7 @@ static int open_dir(const char *dir, bool create, struct err *err)
     return fd;
 }
 
-#define NAME_SIZE 96 /* "JOB.NODE.closed" */
+#define NAME_SIZE 112 /* ".JOB.NODE.PID.tmp" */
 
 static int bad_node(struct err *err)
 {
@@ -52,7 +52,8 @@ int state_store(const char *dir, const struct state *s, struct err *err)
     if (dirfd < 0)
         return -1;
     snprintf(name, sizeof name, "%u.%s", s->job, s->node);
-    snprintf(tmp, sizeof tmp, ".%u.%s.tmp", s->job, s->node);
+    /* Of each process its own: the tasks of a step may store it at the same time. */
+    snprintf(tmp, sizeof tmp, ".%u.%s.%d.tmp", s->job, s->node, (int)getpid());
     len = snprintf(text, sizeof text, "job=%u uid=%u epoch=%u nonce=%s cluster=%s node=%s\n",
                    s->job, s->uid, s->epoch, s->nonce, s->cluster, s->node);
     unlinkat(dirfd, tmp, 0);
@@ -111,11 +112,7 @@ int state_load(const char *dir, uint32_t job, const char *node, struct state *s,
             *err = first;
     } else if (rc < 0) {
         snprintf(name, sizeof name, "%u.%s.closed", job, node);
-        rc = read_record(dirfd, name, job, s, err);
-        if (rc == 0) {
-            s->epoch++;
-            rc = state_store(dir, s, err);
-        }
+        rc = read_record(dirfd, name, job, s, err) < 0 ? -1 : 1;
     }
     io_close(&dirfd);
     return rc;

@@ -30,10 +30,10 @@ struct state {
 /* Prolog: the job starts on this node. */
 int state_store(const char *dir, const struct state *s, struct err *err);
 
-/* A task starts on `node`.  ENOENT: the prolog left nothing.  slurmd runs no prolog for a job that comes back
- * to the node before its credential has expired (`scontrol update StartTime=now` after a requeue);
- * then the record that the epilog has closed is opened again and counts one restart more, which is
- * the least that can have happened. */
+/* A task starts on `node`: 0, or 1 for the record that an epilog has closed.  ENOENT: the prolog left nothing.
+ * slurmd runs no prolog for a job that comes back to the node before its credential has expired (`scontrol release`,
+ * or `scontrol update StartTime=now`, soon after a requeue); then the closed record is all there is, and its epoch is
+ * too small by as many starts as the job has had since, here and elsewhere: ask (restarts.h), and store it. */
 int state_load(const char *dir, uint32_t job, const char *node, struct state *s, struct err *err);
 
 /* A file whose bytes are locked by those keepers of this node that run a dump (slots.h).  Nobody but root can open it. */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * restarts - how often slurmctld has started a job again, asked where slurmd has not told it (state.h).
+ */
+#ifndef SPANK_RESTARTS_H
+#define SPANK_RESTARTS_H
+
+#include "common/err.h"
+
+#include <stdint.h>
+
+/* As root, in a process that was forked from slurmstepd: a program of ours, HELPER_DIR/job-restarts, asks, because
+ * libslurm must not be used after a fork among threads.  It gets no environment but SLURM_CONF.  Waits for
+ * RESTARTS_MOST_S at most.  *count is of the start that runs, also when the next one is already in the queue.
+ * -1 with a text: it is not to be learnt. */
+#define RESTARTS_MOST_S 30
+int restarts_ask(const char *helper_dir, uint32_t job, uint32_t *count, struct err *err);
+
+#endif

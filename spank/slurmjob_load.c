@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "common/slurmapi.h"
+#include "spank/slurmjob.h"
+
+#include <errno.h>
+#include <slurm/slurm.h>
+#include <slurm/slurm_errno.h>
+#include <string.h>
+
+static int fail(uint32_t job, struct err *err)
+{
+    int code = slurmapi_errno();
+
+    err_set(err, "cannot ask slurmctld about job %u: %s", job, slurm_strerror(code));
+    errno = code == ESLURM_INVALID_JOB_ID ? ESRCH : EIO;
+    return -1;
+}
+
+static enum slurmjob_state state_of(const slurm_job_info_t *job)
+{
+    switch (job->job_state & JOB_STATE_BASE) {
+    case JOB_PENDING:
+        return SLURMJOB_REQUEUED;
+    case JOB_RUNNING:
+    case JOB_SUSPENDED:
+        return SLURMJOB_RUNNING;
+    case JOB_CANCELLED:
+        return SLURMJOB_CANCELLED;
+    case JOB_TIMEOUT:
+    case JOB_DEADLINE:
+        return SLURMJOB_TIMEOUT;
+    case JOB_PREEMPTED:
+        return job->requeue ? SLURMJOB_REQUEUED : SLURMJOB_ENDED;
+    default:
+        return SLURMJOB_ENDED;
+    }
+}
+
+int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
+{
+    job_info_msg_t *msg = NULL;
+
+    slurm_init(NULL);
+    if (slurmapi_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
+        return fail(job, err);
+    memset(out, 0, sizeof *out);
+    for (uint32_t i = 0; i < msg->record_count; i++) {
+        const slurm_job_info_t *j = &msg->job_array[i];
+
+        if (j->job_id != job)
+            continue;
+        out->state = state_of(j);
+        out->restart_count = j->restart_cnt;
+        out->batch = j->batch_flag != 0;
+        out->may_requeue = j->requeue != 0 && out->batch;
+        out->start_time = (int64_t)j->start_time;
+        out->end_time = (int64_t)j->end_time;
+        out->completing = (j->job_state & JOB_COMPLETING) != 0;
+        out->preempted = j->preempt_time != 0 && j->preempt_time >= j->start_time;
+    }
+    slurm_free_job_info_msg(msg);
+    return 0;
+}
