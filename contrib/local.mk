@@ -14,6 +14,6 @@ EXTRA_DIST += contrib/check-arm64.skip contrib/emulated contrib/check-arm64.d/bo
 EXTRA_DIST += contrib/vmtest.d/boot contrib/vmtest.d/cgroup.conf contrib/vmtest.d/count.sh contrib/vmtest.d/install \
 	contrib/vmtest.d/lib.sh contrib/vmtest.d/machines.sh contrib/vmtest.d/memory.pl contrib/vmtest.d/slurm.conf \
 	contrib/vmtest.d/smoke contrib/vmtest.d/doctor contrib/vmtest.d/yama contrib/vmtest.d/namespaces contrib/vmtest.d/memory \
-	contrib/vmtest.d/limit contrib/vmtest.d/steps contrib/vmtest.d/private-tmp contrib/vmtest.d/two-nodes contrib/vmtest.d/nfs-restart \
+	contrib/vmtest.d/back-soon contrib/vmtest.d/limit contrib/vmtest.d/steps contrib/vmtest.d/private-tmp contrib/vmtest.d/two-nodes contrib/vmtest.d/nfs-restart \
 	contrib/vmtest.d/nfs-home contrib/vmtest.d/node-lost contrib/vmtest.d/flaky-disk contrib/vmtest.d/numa contrib/vmtest.d/rows \
 	contrib/vmtest.d/leftovers contrib/vmtest.d/threads.c contrib/vmtest.d/inside contrib/vmtest.d/upgrade

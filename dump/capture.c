@@ -28,9 +28,8 @@ enum {
     AT_DRAIN,
     AT_SNAPSHOT,
     AT_PACK,
-    AT_CANCEL,
-    AT_RESULT,
-    AT_PIPES
+    AT_WANTED,
+    AT_PIPES = AT_WANTED + WANTED_FDS
 };
 
 /* One image on its way. */
@@ -332,19 +331,7 @@ static int check_others(struct capture *c, struct err *err)
         pack_clear_event(c->o->pack);
     if (pack_failed(c->o->pack, err) < 0)
         return -1;
-    if (c->fds[AT_CANCEL].revents) {
-        errno = ECANCELED;
-        return err_set(err, "cancelled");
-    }
-    if (c->fds[AT_RESULT].revents & (POLLERR | POLLHUP)) {
-        errno = EPIPE;
-        return err_set(err, "the keeper is gone");
-    }
-    if (capture_now_ms() >= c->o->deadline) {
-        errno = ETIMEDOUT;
-        return err_set(err, "the checkpoint did not end within the time limit for one");
-    }
-    return 0;
+    return wanted_look(&c->o->wanted, c->fds + AT_WANTED, err);
 }
 
 static int wait_events(struct capture *c, struct err *err)
@@ -356,15 +343,14 @@ static int wait_events(struct capture *c, struct err *err)
     c->fds[AT_SNAPSHOT] =
         (struct pollfd){.fd = c->o->snapshot ? snapshot_fd(c->o->snapshot) : -1, .events = POLLIN};
     c->fds[AT_PACK] = (struct pollfd){.fd = pack_eventfd(c->o->pack), .events = POLLIN};
-    c->fds[AT_CANCEL] = (struct pollfd){.fd = c->o->cancel_fd, .events = POLLIN};
-    c->fds[AT_RESULT] = (struct pollfd){.fd = c->o->result_fd};
+    wanted_pollfds(&c->o->wanted, c->fds + AT_WANTED);
     for (size_t i = 0; i < c->n; i++) {
         /* Without a place for its bytes a readable pipe would only make us spin. */
         bool held = c->flows[i].bulk && (!c->flows[i].frame || c->flows[i].split) && c->starving;
 
         c->fds[AT_PIPES + i] = (struct pollfd){.fd = held ? -1 : c->flows[i].fd, .events = POLLIN};
     }
-    if (poll(c->fds, AT_PIPES + c->n, runclock_wait(c->o->deadline)) < 0 && errno != EINTR)
+    if (poll(c->fds, AT_PIPES + c->n, runclock_wait(c->o->wanted.deadline)) < 0 && errno != EINTR)
         return err_sys(err, "poll");
     return 0;
 }

@@ -23,6 +23,7 @@
 #include "dump/images.h"
 #include "dump/pack.h"
 #include "dump/snapshot.h"
+#include "dump/wanted.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,9 +36,7 @@ struct capture_opts {
     int drain_fd;              /* our end of the drain socket (SOCK_STREAM) */
     pid_t root;                /* of the tree: must stand still when the plugin asks */
     int root_fd;               /* its pidfd: the pid is still that process's then */
-    int cancel_fd;             /* readable: give up (ECANCELED) */
-    int result_fd;             /* a pipe's writing end: its reader is gone: give up (EPIPE) */
-    int64_t deadline;          /* of capture_now_ms(): give up (ETIMEDOUT) */
+    struct wanted wanted;      /* when it is not any more: give up */
     /* NULL, or called once when all images are in and the tree still stands: what must be consistent with
      * them is taken now, as fast as can be.  The pack's frames are all free or on their way then.  -1 with a
      * text: the dump fails, the tree goes on. */

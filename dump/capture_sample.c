@@ -127,9 +127,9 @@ void raise_curtain(struct stage *s, int (*play)(struct criurun *))
     s->o.images = images_create();
     s->o.pack = pack_create(s->pages, 1, COMPRESS_NONE, 1, 0, NULL);
     assert_non_null(s->o.pack);
-    s->o.cancel_fd = s->cancel[0];
-    s->o.result_fd = s->result[1];
-    s->o.deadline = capture_now_ms() + 20000;
+    s->o.wanted.cancel_fd = s->cancel[0];
+    s->o.wanted.result_fd = s->result[1];
+    s->o.wanted.deadline = capture_now_ms() + 20000;
     assert_int_equal(pthread_create(&s->run.thread, NULL, actor, &s->run), 0);
 }
 

@@ -370,7 +370,7 @@ static void late(void **state)
 
     (void)state;
     raise_curtain(&s, play_endless);
-    s.o.deadline = capture_now_ms() + 100;
+    s.o.wanted.deadline = capture_now_ms() + 100;
     refused(&s, ETIMEDOUT, "time limit");
     assert_false(s.run.killed);
     drop_curtain(&s);
@@ -383,7 +383,7 @@ static void deaf_criu_is_killed(void **state)
     (void)state;
     raise_curtain(&s, play_endless);
     s.run.deaf = true;
-    s.o.deadline = capture_now_ms() + 100;
+    s.o.wanted.deadline = capture_now_ms() + 100;
     refused(&s, ETIMEDOUT, "was killed");
     assert_true(s.run.killed);
     drop_curtain(&s);

@@ -58,8 +58,8 @@ static int catch_signals(struct dump *d, struct err *err)
     sigaddset(&blocked, SIGCONT);
     if (sigprocmask(SIG_SETMASK, &blocked, NULL) < 0)
         return err_sys(err, "sigprocmask");
-    d->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
-    return d->signals < 0 ? err_sys(err, "signalfd") : 0;
+    d->wanted.cancel_fd = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+    return d->wanted.cancel_fd < 0 ? err_sys(err, "signalfd") : 0;
 }
 
 static void send_reply(const struct proto_reply *reply)
@@ -122,8 +122,8 @@ static int unprivileged_part(struct dump *d, struct err *err)
     if (catch_signals(d, err) < 0)
         return -1;
     criurun_version_ask(d->facts.criu, &d->criu_version);
-    d->deadline = d->start + (int64_t)d->facts.dump_timeout * 1000;
-    if (watchdog_start(d->deadline + WATCHDOG_MS, give_up, d, err) < 0)
+    d->wanted.deadline = d->start + (int64_t)d->facts.dump_timeout * 1000;
+    if (watchdog_start(d->wanted.deadline + WATCHDOG_MS, give_up, d, err) < 0)
         return -1;
     if (criurun_go(d->run, 0, err) < 0)
         return -1;
@@ -216,7 +216,8 @@ int main(int argc, char **argv)
         return 1;
     }
     d.start = capture_now_ms();
-    d.signals = d.drain = -1;
+    d.wanted = (struct wanted){.cancel_fd = -1, .result_fd = HELPER_FD_RESULT};
+    d.drain = -1;
     generation_init(&d.gen);
     /* Before anything else that can fail, so that there is somebody to answer to. */
     if (dump_read_request(&d.request, &err) < 0) {

@@ -20,6 +20,7 @@
 #include "dump/snapshot_policy.h"
 #include "dump/snapshot_store.h"
 #include "dump/target.h"
+#include "dump/wanted.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,8 +32,9 @@ struct dump {
     struct proto_request request;
     struct proto_reply reply;
     pid_t pid;
-    int64_t start, deadline;
-    int signals, drain;
+    int64_t start;
+    struct wanted wanted; /* cancelled by a signal */
+    int drain;
     const char *doing; /* for the watchdog */
     struct criurun_version criu_version;
     struct criurun *run;

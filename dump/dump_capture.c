@@ -8,7 +8,6 @@
 #include "dump/target.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -19,8 +18,7 @@ static int prepare_files(struct dump *d, struct err *err)
                                     .pack = d->pack,
                                     .taskfd = d->gen.taskfd,
                                     .dirfd = d->gen.dirfd,
-                                    .cancel_fd = d->signals,
-                                    .deadline = d->deadline};
+                                    .wanted = d->wanted};
 
     d->files = files_create(&opts);
     return d->files ? 0 : err_sys(err, "files");
@@ -71,27 +69,6 @@ static void end_if_lost(struct dump *d, struct err *err)
     errno = saved;
 }
 
-/* Before anything is stopped: cancelled meanwhile, or too late? */
-static int check_wanted(const struct dump *d, struct err *err)
-{
-    struct pollfd fds[2] = {{.fd = d->signals, .events = POLLIN}, {.fd = HELPER_FD_RESULT}};
-
-    (void)poll(fds, 2, 0);
-    if (fds[0].revents) {
-        errno = ECANCELED;
-        return err_set(err, "cancelled");
-    }
-    if (fds[1].revents & (POLLERR | POLLHUP)) {
-        errno = EPIPE;
-        return err_set(err, "the keeper is gone");
-    }
-    if (capture_now_ms() >= d->deadline) {
-        errno = ETIMEDOUT;
-        return err_set(err, "time limit reached before the job was stopped");
-    }
-    return 0;
-}
-
 /* From here on the tree stands still until CRIU has ended. */
 int dump_capture(struct dump *d, struct err *err)
 {
@@ -102,9 +79,7 @@ int dump_capture(struct dump *d, struct err *err)
                                 .drain_fd = d->drain,
                                 .root = d->pid,
                                 .root_fd = HELPER_FD_PIDFD,
-                                .cancel_fd = d->signals,
-                                .result_fd = HELPER_FD_RESULT,
-                                .deadline = d->deadline,
+                                .wanted = d->wanted,
                                 .frozen = files_frozen,
                                 .frozen_arg = d->files};
     int rc;
@@ -119,7 +94,8 @@ int dump_capture(struct dump *d, struct err *err)
                                       (d->request.flags & PROTO_F_PLAIN) != 0, err);
     if (!d->policy)
         return -1;
-    if (check_wanted(d, err) < 0)
+    /* Before anything is stopped. */
+    if (wanted_still(&d->wanted, err) < 0)
         return -1;
     d->nnoted = target_note_tree(d->pid, &d->noted);
     d->log = true;

@@ -5,7 +5,6 @@
 #include "dump/capture.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,9 +36,7 @@ static int store_snapshot(struct dump *d, struct err *err)
                                                  .images = d->images,
                                                  .pack = d->pack,
                                                  .incremental = d->facts.incremental > 0,
-                                                 .cancel_fd = d->signals,
-                                                 .result_fd = HELPER_FD_RESULT,
-                                                 .deadline = d->deadline,
+                                                 .wanted = d->wanted,
                                                  .watch = snapshot_policy_watch,
                                                  .watch_arg = d->policy};
     d->store = snapshot_store_create(&d->store_opts, err);
@@ -51,14 +48,13 @@ static int store_snapshot(struct dump *d, struct err *err)
     return snapshot_store_finish(d->store, err);
 }
 
+/* What is complete is not given up for coming late, nor because the keeper will not hear of it. */
 static int cancelled(const struct dump *d, struct err *err)
 {
-    struct pollfd p = {.fd = d->signals, .events = POLLIN};
+    const struct wanted w = {
+        .cancel_fd = d->wanted.cancel_fd, .result_fd = -1, .deadline = INT64_MAX};
 
-    if (poll(&p, 1, 0) <= 0)
-        return 0;
-    errno = ECANCELED;
-    return err_set(err, "cancelled");
+    return wanted_still(&w, err);
 }
 
 /* scontrol suspend sends SIGTSTP to every process of the job, us included, and two seconds later stops them all; then
@@ -107,7 +103,7 @@ int dump_store(struct dump *d, struct err *err)
     d->doing = "writing the checkpoint";
     if (files_finish(d->files, err) < 0)
         return -1;
-    if (store_snapshot(d, err) < 0 || pack_finish(d->pack, d->deadline, err) < 0)
+    if (store_snapshot(d, err) < 0 || pack_finish(d->pack, d->wanted.deadline, err) < 0)
         return -1;
     info.snapshot = snapshot_how(d->snapshot);
     info.pause_us += d->held_ms * 1000;

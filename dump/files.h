@@ -22,6 +22,7 @@
 #include "common/facts.h"
 #include "dump/images.h"
 #include "dump/pack.h"
+#include "dump/wanted.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,9 +33,8 @@ struct files_opts {
     const struct facts *facts;
     struct images *images;
     struct pack *pack;
-    int taskfd, dirfd; /* the task's directory and the generation's */
-    int cancel_fd;     /* readable: give up (ECANCELED) */
-    int64_t deadline;  /* CLOCK_MONOTONIC milliseconds: give up (ETIMEDOUT) */
+    int taskfd, dirfd;    /* the task's directory and the generation's */
+    struct wanted wanted; /* when it is not any more: give up */
 };
 
 /* Copies *o; what it points to must outlive the files.  NULL: no memory. */

@@ -18,19 +18,9 @@
 
 static int check_limits(const struct files *fs, struct err *err)
 {
-    struct pollfd p = {.fd = fs->o.cancel_fd, .events = POLLIN};
-
     if (pack_failed(fs->o.pack, err) < 0)
         return -1;
-    if (poll(&p, 1, 0) > 0) {
-        errno = ECANCELED;
-        return err_set(err, "cancelled");
-    }
-    if (capture_now_ms() >= fs->o.deadline) {
-        errno = ETIMEDOUT;
-        return err_set(err, "copying files did not end within the time limit for a checkpoint");
-    }
-    return 0;
+    return wanted_still(&fs->o.wanted, err) < 0 ? err_prefix(err, "copying files") : 0;
 }
 
 static struct pack_frame *frame(struct files *fs, struct err *err)
@@ -40,7 +30,7 @@ static struct pack_frame *frame(struct files *fs, struct err *err)
 
     while (check_limits(fs, err) == 0) {
         struct pollfd p[] = {{.fd = pack_eventfd(fs->o.pack), .events = POLLIN},
-                             {.fd = fs->o.cancel_fd, .events = POLLIN}};
+                             {.fd = fs->o.wanted.cancel_fd, .events = POLLIN}};
 
         f = pack_get(fs->o.pack, &idle);
         if (f)

@@ -15,7 +15,7 @@ libdump_la_SOURCES = \
 	dump/files_more.c dump/filescan.c dump/filescan.h dump/generation.c dump/generation.h dump/images.c dump/images.h \
 	dump/pack.c dump/pack.h dump/pack_impl.h dump/pack_work.c dump/plain.c dump/plain.h dump/press.c dump/press.h dump/requests.c dump/requests.h \
 	dump/room.c dump/room.h \
-	dump/target.c dump/target.h dump/watchdog.c dump/watchdog.h
+	dump/target.c dump/target.h dump/wanted.c dump/wanted.h dump/watchdog.c dump/watchdog.h
 libdump_la_CFLAGS = $(AM_CFLAGS) -pthread $(PROTOBUF_C_CFLAGS) $(ZSTD_CFLAGS) $(LZ4_CFLAGS) $(CRYPTO_CFLAGS)
 libdump_la_LIBADD = libable.la $(ZSTD_LIBS) $(LZ4_LIBS) $(CRYPTO_LIBS) $(PROTOBUF_C_LIBS) -lpthread
 dump/libdump_la-filescan.lo dump/libdump_la-images.lo dump/libdump_la-requests.lo dump/libdump_la-snapshot_pages.lo: common/criu.pb-c.h

@@ -23,29 +23,18 @@ static int check(const struct snapshot_store *st, const struct pollfd *fds, stru
         pack_clear_event(st->o->pack);
     if (pack_failed(st->o->pack, err) < 0)
         return -1;
-    if (fds[1].revents) {
-        errno = ECANCELED;
-        return err_set(err, "cancelled");
-    }
-    if (fds[2].revents & (POLLERR | POLLHUP)) {
-        errno = EPIPE;
-        return err_set(err, "the keeper is gone");
-    }
-    if (capture_now_ms() >= st->o->deadline) {
-        errno = ETIMEDOUT;
-        return err_set(err, "the checkpoint did not end within the time limit for one");
-    }
+    if (wanted_look(&st->o->wanted, fds + 1, err) < 0)
+        return -1;
     return st->o->watch && !st->ended ? st->o->watch(st->o->watch_arg, err) : 0;
 }
 
 /* Until something has happened in the pack, or it is time to look at memory again. */
 static int wait_pack(const struct snapshot_store *st, int ms, struct err *err)
 {
-    struct pollfd fds[3] = {{.fd = pack_eventfd(st->o->pack), .events = POLLIN},
-                            {.fd = st->o->cancel_fd, .events = POLLIN},
-                            {.fd = st->o->result_fd}};
+    struct pollfd fds[1 + WANTED_FDS] = {{.fd = pack_eventfd(st->o->pack), .events = POLLIN}};
 
-    if (poll(fds, 3, ms) < 0 && errno != EINTR)
+    wanted_pollfds(&st->o->wanted, fds + 1);
+    if (poll(fds, 1 + WANTED_FDS, ms) < 0 && errno != EINTR)
         return err_sys(err, "poll");
     return check(st, fds, err);
 }

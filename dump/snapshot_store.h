@@ -9,6 +9,7 @@
 #include "dump/images.h"
 #include "dump/pack.h"
 #include "dump/snapshot.h"
+#include "dump/wanted.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,10 +18,8 @@ struct snapshot_store_opts {
     struct snapshot *snapshot;
     struct images *images;
     struct pack *pack;
-    bool incremental; /* frames are to be the same next time: snapshot_pages_cut() */
-    int cancel_fd;    /* readable: give up (ECANCELED) */
-    int result_fd;    /* a pipe's writing end: its reader is gone: give up (EPIPE) */
-    int64_t deadline; /* CLOCK_MONOTONIC milliseconds: give up (ETIMEDOUT) */
+    bool incremental;     /* frames are to be the same next time: snapshot_pages_cut() */
+    struct wanted wanted; /* when it is not any more: give up */
     /* NULL, or looked at every SNAPSHOT_WATCH_MS: is there still room in memory?  -1 with a text: give up. */
     int (*watch)(void *arg, struct err *err);
     void *watch_arg;

@@ -72,9 +72,21 @@ static bool hear(int from, char *text, size_t size)
     }
 }
 
+/* Before it libslurm may have said what it had to try again for. */
+static char *last_line(char *text)
+{
+    size_t n = strlen(text);
+    char *before;
+
+    if (n > 0 && text[n - 1] == '\n')
+        text[n - 1] = '\0';
+    before = strrchr(text, '\n');
+    return before ? before + 1 : text;
+}
+
 int restarts_ask(const char *helper_dir, uint32_t job, uint32_t *count, struct err *err)
 {
-    char path[PATH_MAX + 16], text[256], *end = text;
+    char path[PATH_MAX + 16], text[4096], *line, *end;
     int out[2], status = -1;
     unsigned long v = 0;
     bool ended;
@@ -97,17 +109,18 @@ int restarts_ask(const char *helper_dir, uint32_t job, uint32_t *count, struct e
         kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
+    line = last_line(text);
+    end = line;
     errno = 0;
-    if (ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 && *text >= '0' && *text <= '9')
-        v = strtoul(text, &end, 10);
-    if (end != text && *end == '\n' && errno == 0 && v < UINT32_MAX) {
+    if (ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 && *line >= '0' && *line <= '9')
+        v = strtoul(line, &end, 10);
+    if (end != line && *end == '\0' && errno == 0 && v < UINT32_MAX) {
         *count = (uint32_t)v;
         return 0;
     }
-    text[strcspn(text, "\n")] = '\0';
     errno = EAGAIN;
-    return err_set(err, "how often the job was started is not to be learnt from slurmctld: %s",
-                   *text   ? text
+    return err_set(err, "how often the job was started is not to be learnt from slurmctld: %.300s",
+                   *line   ? line
                    : ended ? "no answer"
                            : "no answer in time");
 }

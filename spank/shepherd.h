@@ -316,8 +316,6 @@ int shepherd_elsewhere(struct shepherd *s, const char *why);
  * This copy of it then stands still, as it writes into the same files, and ends as soon as slurmctld confirms it. */
 /* Look now, and say when next (s->fence_s). */
 void shepherd_fence_look(struct shepherd *s);
-/* The fence refused this very start.  Returns the exit status. */
-int shepherd_fence_refuses(struct shepherd *s);
 /* In a clerk: -1 with ESTALE when there is a successor, other errors when that cannot be found out. */
 int shepherd_fence_open(const struct facts *f, struct err *err);
 

@@ -64,30 +64,3 @@ void shepherd_fence_look(struct shepherd *s)
         return;
     }
 }
-
-static int read_fence(void *arg, void *result, struct err *err)
-{
-    int taskfd = gendir_open_task(arg, false, err), rc;
-
-    if (taskfd < 0)
-        return -1;
-    rc = gendir_fence_read(taskfd, result, err);
-    io_close(&taskfd);
-    return rc;
-}
-
-/* A job that comes back to a node very soon may find there a count of its restarts that is too small (state.h). */
-int shepherd_fence_refuses(struct shepherd *s)
-{
-    uint32_t fence = UINT32_MAX;
-    struct slurmjob job;
-
-    if (clerk_run(read_fence, &s->facts, &fence, sizeof fence, SHEPHERD_FILES_TIMEOUT_MS, NULL) ==
-            0 &&
-        shepherd_slurm_load(s, 5000, &job) == 0 && job.state == SLURMJOB_RUNNING &&
-        job.restart_count > fence)
-        return shepherd_elsewhere(
-            s, "it came back to this node too soon for slurmd to count its restarts");
-    shepherd_say("the job has been started again elsewhere: this start of it ends");
-    return 1;
-}

@@ -33,7 +33,7 @@ STOP=$HOME_DIR/stop
 asks=$TB/inst/libexec/slurm-spank-checkpoint/job-restarts
 mv "$asks" "$asks.good"
 asks() { printf '#!/bin/sh\necho "$@" >>%s\n%s\n' "$TEST_TMP/asked" "$1" >"$asks"; chmod 755 "$asks"; }
-asks "exec $asks.good \"\$@\""
+asks "echo 'what libslurm says beside it' >&2; exec $asks.good \"\$@\""
 
 one=$(submit --checkpoint=interval=0 -w "${NODE}1" -- "$(job_script one.sh "$PROGS/counter" "$STOP")")
 two=$(submit --checkpoint=interval=0 -w "${NODE}1" -- "$(job_script two.sh "$PROGS/counter" "$STOP")")

@@ -99,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     static struct pack *pack;
     static int never[2], ready = -1;
     struct stream_play play = {.writing = true, .data = data, .len = len};
-    struct capture_opts o = {.deadline = capture_now_ms() + 60000, .root = getpid()};
+    struct capture_opts o = {.wanted.deadline = capture_now_ms() + 60000, .root = getpid()};
     struct criurun run = {.play = &play};
     struct err err = {""};
     int pair[2], drain[2];
@@ -124,8 +124,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     o.images = images_create();
     o.pack = pack;
     o.drain_fd = drain[0];
-    o.cancel_fd = never[0];
-    o.result_fd = never[1];
+    o.wanted.cancel_fd = never[0];
+    o.wanted.result_fd = never[1];
     FUZZ_ASSERT(o.images);
     if (capture_run(&o, &err) < 0)
         FUZZ_ASSERT(*err.text);
