@@ -42,7 +42,7 @@ static int remove_generations(int taskfd, struct err *err)
 {
     DIR *d = beneath_list(taskfd, err);
     struct dirent *e;
-    int rc = 0;
+    int error = 0;
 
     if (!d)
         return -1;
@@ -51,50 +51,62 @@ static int remove_generations(int taskfd, struct err *err)
         bool partial;
 
         if (gendir_parse_name(e->d_name, &id, &partial) &&
-            gendir_remove(taskfd, id, partial, rc ? NULL : err) < 0)
-            rc = -1;
+            gendir_remove(taskfd, id, partial, error ? NULL : err) < 0 && !error)
+            error = errno;
     }
     beneath_end(d);
-    return rc;
+    errno = error;
+    return error ? -1 : 0;
+}
+
+/* The first failure is told, with its errno; the rest is tried all the same. */
+static void note_failure(int *error, const char *name, struct err *err)
+{
+    if (*error)
+        return;
+    *error = errno;
+    err_sys(err, "cannot remove %s", name);
 }
 
 static int remove_task(int jobfd, const char *name, uid_t uid, struct err *err)
 {
-    int taskfd = beneath_open_dir(jobfd, name, uid, err);
-    int rc;
+    int taskfd = beneath_open_dir(jobfd, name, uid, err), error = 0;
 
     if (taskfd < 0)
         return -1;
-    rc = remove_generations(taskfd, err);
+    if (remove_generations(taskfd, err) < 0)
+        error = errno;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        if (unlinkat(taskfd, files[i], 0) < 0 && errno != ENOENT && rc == 0)
-            rc = err_sys(err, "cannot remove %s", files[i]);
+        if (unlinkat(taskfd, files[i], 0) < 0 && errno != ENOENT)
+            note_failure(&error, files[i], err);
     for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
-        if (empty_dir(taskfd, dirs[i], uid) < 0 && rc == 0)
-            rc = err_sys(err, "cannot remove %s", dirs[i]);
+        if (empty_dir(taskfd, dirs[i], uid) < 0)
+            note_failure(&error, dirs[i], err);
     io_close(&taskfd);
-    if (rc == 0 && unlinkat(jobfd, name, AT_REMOVEDIR) < 0)
-        rc = err_sys(err, "cannot remove %s", name);
-    return rc;
+    if (!error && unlinkat(jobfd, name, AT_REMOVEDIR) < 0)
+        note_failure(&error, name, err);
+    errno = error;
+    return error ? -1 : 0;
 }
 
-/* With the batch script's go its steps': what they had done has no meaning without it. */
+/* With the batch script's go its steps: what they had done has no meaning without it. */
 static int remove_steps(int jobfd, uid_t uid, struct err *err)
 {
     DIR *d = beneath_list(jobfd, err);
     struct dirent *e;
-    int rc = 0;
+    int error = 0;
 
     if (!d)
         return -1;
     while ((e = readdir(d)))
         if (strncmp(e->d_name, "step-", 5) == 0 &&
-            remove_task(jobfd, e->d_name, uid, rc ? NULL : err) < 0)
-            rc = -1;
+            remove_task(jobfd, e->d_name, uid, error ? NULL : err) < 0 && !error)
+            error = errno;
+    if (empty_dir(jobfd, "steps", uid) < 0)
+        note_failure(&error, "steps", err);
     beneath_end(d);
-    if (empty_dir(jobfd, "steps", uid) < 0 && rc == 0)
-        rc = err_sys(err, "cannot remove steps");
-    return rc;
+    errno = error;
+    return error ? -1 : 0;
 }
 
 static bool only_steps(int jobfd)

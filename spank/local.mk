@@ -1,7 +1,7 @@
 slurmplugin_LTLIBRARIES += checkpoint.la
 checkpoint_la_SOURCES = \
 	spank/plugin.c spank/node.c spank/node.h spank/expire.c spank/expire.h spank/launch.c spank/launch.h spank/jobclock.c spank/jobclock.h spank/launch_env.h spank/leftgroup.c spank/leftgroup.h spank/nsroot.c spank/nsroot.h \
-	spank/policy.c spank/policy.h spank/policy_user.c spank/restarts.c spank/restarts.h spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
+	spank/policy.c spank/policy.h spank/policy_start.c spank/policy_user.c spank/restarts.c spank/restarts.h spank/slurmconf.c spank/slurmconf.h spank/state.c spank/state.h \
 	spank/metrics.c spank/metrics.h spank/tally.h spank/tally_root.c \
 	spank/srun.c spank/srun.h spank/submit.c spank/submit.h spank/submit_restore.c spank/submit_restore.h
 checkpoint_la_CPPFLAGS = $(AM_CPPFLAGS) $(SLURM_CFLAGS) -DCKPT_BINDIR='"$(bindir)"'

@@ -335,7 +335,7 @@ int slurm_spank_exit(spank_t sp, int ac, char **av)
 static struct err launch_error;
 static bool launch_failed;
 
-static char step_key[64];
+static char step_key[64], job_nonce[24];
 
 /* The batch script, or a task of a step of srun's; not what Slurm calls the extern and interactive steps.  A step
  * whose srun found that it cannot be checkpointed has no key. */
@@ -370,7 +370,10 @@ static void describe_task(spank_t sp, struct policy_task *task)
                                  .spec = options.spec,
                                  .dir = options.dir,
                                  .node = node ? node : "",
+                                 .nonce = job_nonce,
                                  .key = step_key};
+    if (spank_getenv(sp, SRUN_NONCE_ENV, job_nonce, sizeof job_nonce) != ESPANK_SUCCESS)
+        job_nonce[0] = '\0';
     spank_get_item(sp, S_JOB_STEPID, &task->step);
     task->batch = task->step == SLURM_BATCH_SCRIPT;
     if (!task->batch) {

@@ -3,7 +3,6 @@
 
 #include "common/hostcheck.h"
 #include "common/io.h"
-#include "spank/restarts.h"
 #include "spank/slurmconf.h"
 #include "spank/state.h"
 
@@ -37,45 +36,16 @@ static int start_time(uint64_t *start)
     return 0;
 }
 
-/* Whatever the closed record says, this is a start after that one. */
-static int reopen(const struct conf *conf, struct state *state, struct err *err)
-{
-    uint32_t count = 0;
-
-    if (restarts_ask(conf->helper_dir, state->job, &count, err) < 0)
-        return -1;
-    state->epoch++;
-    if (count > state->epoch)
-        state->epoch = count;
-    return state_store(conf->state_dir, state, err);
-}
-
 int policy_facts(const struct conf *conf, const struct policy_task *t, struct facts *f,
                  struct err *err)
 {
     struct state state;
-    int rc;
 
     memset(f, 0, sizeof *f);
     errno = EPERM;
     if (t->uid == 0)
         return err_set(err, "jobs of root are not checkpointed");
-    rc = state_load(conf->state_dir, t->job, t->node, &state, err);
-    if (rc < 0)
-        return errno == ENOENT
-                   ? err_set(err,
-                             "the prolog hook left nothing in %s on this node (slurmd must be "
-                             "restarted after the plugin was enabled; its log tells more)",
-                             conf->state_dir)
-                   : -1;
-    if (state.uid != t->uid) {
-        errno = EPERM;
-        return err_set(err,
-                       "the prolog hook's note of job %u is of uid %u, not of uid %u (an earlier "
-                       "job of that id, left when the prolog failed: see slurmd's log)",
-                       t->job, state.uid, t->uid);
-    }
-    if (rc > 0 && reopen(conf, &state, err) < 0)
+    if (policy_start(conf, t, &state, err) < 0)
         return -1;
     f->job = t->job;
     f->array_job = t->array_job;

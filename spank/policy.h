@@ -9,6 +9,7 @@
 #include "common/err.h"
 #include "common/facts.h"
 #include "common/spec.h"
+#include "spank/state.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -19,8 +20,9 @@ struct policy_task {
     uint32_t job, array_job, array_task;
     uint32_t step, taskid, ntasks;
     bool batch;
-    const char *node; /* as slurmd calls it */
-    const char *key;  /* of the step, the user's word: steps.h; not for the batch script */
+    const char *node;  /* as slurmd calls it */
+    const char *nonce; /* (user) of the job; "": none */
+    const char *key;   /* of the step, the user's word: steps.h; not for the batch script */
     uid_t uid;
     gid_t gid;
     const char *user, *home; /* of uid, as the name service has them; "" when it does not know it */
@@ -34,6 +36,11 @@ struct policy_task {
  * the reason: uid 0, a wrong SPEC, a proctrack plugin under which a job cannot be checkpointed, no
  * directory, the prolog left nothing, an isolation that this user may not have. */
 int policy_facts(const struct conf *conf, const struct policy_task *t, struct facts *f,
+                 struct err *err);
+
+/* policy_start.c: which start of the job this is, with its nonce, cluster and node.  Stored again where the prolog's note was
+ * not of it.  ENOENT: the plugin is not set up on this node. */
+int policy_start(const struct conf *conf, const struct policy_task *t, struct state *s,
                  struct err *err);
 
 /* Parts of it, each of which only adds to *f (policy_user.c; they look at nothing but their arguments and at which paths

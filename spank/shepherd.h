@@ -196,6 +196,9 @@ void shepherd_dump_over(struct shepherd *s, const struct proto_reply *r);
 void shepherd_dump_idle(struct shepherd *s);
 /* The tree has ended, not well, while a checkpoint was being made: wait a moment for what that says of it. */
 void shepherd_dump_ended(struct shepherd *s);
+/* The job has ended well, and what is still being written of it is not wanted: when this returns nothing is written into
+ * its directory any more. */
+void shepherd_dump_cancel(struct shepherd *s);
 /* SIGCONT to the tree: a dump has left it stopped, or its images are of a job that was suspended.  failed_dump: under
  * private isolation the keeper has seen to it. */
 void shepherd_go_on(struct shepherd *s, bool failed_dump);
@@ -316,6 +319,8 @@ int shepherd_elsewhere(struct shepherd *s, const char *why);
  * This copy of it then stands still, as it writes into the same files, and ends as soon as slurmctld confirms it. */
 /* Look now, and say when next (s->fence_s). */
 void shepherd_fence_look(struct shepherd *s);
+/* The fence refused this very start.  Returns the exit status. */
+int shepherd_fence_refuses(struct shepherd *s);
 /* In a clerk: -1 with ESTALE when there is a successor, other errors when that cannot be found out. */
 int shepherd_fence_open(const struct facts *f, struct err *err);
 

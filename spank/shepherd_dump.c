@@ -20,6 +20,7 @@
 
 /* In place of a generation; also how the rest of this file knows. */
 #define LAST_WORD_MS 3000
+#define CANCEL_MS 12000 /* the keeper kills what is cancelled after ten seconds */
 #define ONCE_MORE_MS 300
 #define MARKED                                                                                     \
     "srun runs in the script: its tasks are checkpointed, and it will be started once more"
@@ -351,25 +352,43 @@ void shepherd_dump_idle(struct shepherd *s)
     shepherd_requests_next(s);
 }
 
-/* Of a tree that a checkpoint has cost its life we may hear before we hear of the checkpoint. */
-void shepherd_dump_ended(struct shepherd *s)
+/* What becomes of the checkpoint that is being made; false: nothing is heard of it. */
+static bool last_word(struct shepherd *s, int ms, struct proto_reply *r)
 {
-    int64_t end = shepherd_now_ms() + LAST_WORD_MS;
-    struct proto_reply r;
+    const int64_t end = shepherd_now_ms() + ms;
 
-    while (s->keeper >= 0 && shepherd_now_ms() < end) {
+    for (int64_t left = ms; s->keeper >= 0 && left > 0; left = end - shepherd_now_ms()) {
         struct pollfd p = {.fd = s->keeper, .events = POLLIN};
         int fd = -1;
 
-        if (poll(&p, 1, (int)(end - shepherd_now_ms())) <= 0 || !shepherd_receive(s, &r, &fd))
-            return;
+        if (poll(&p, 1, (int)left) <= 0 || !shepherd_receive(s, r, &fd))
+            return false;
         io_close(&fd);
-        if (r.verb != PROTO_DUMP || r.id != s->dump_id)
-            continue;
-        if (r.flags & PROTO_R_LOST)
-            shepherd_final_lost(s, &r);
-        return;
+        if (r->verb == PROTO_DUMP && r->id == s->dump_id)
+            return true;
     }
+    return false;
+}
+
+/* Of a tree that a checkpoint has cost its life we may hear before we hear of the checkpoint. */
+void shepherd_dump_ended(struct shepherd *s)
+{
+    struct proto_reply r;
+
+    if (last_word(s, LAST_WORD_MS, &r) && (r.flags & PROTO_R_LOST))
+        shepherd_final_lost(s, &r);
+}
+
+void shepherd_dump_cancel(struct shepherd *s)
+{
+    struct proto_request cancel;
+    struct proto_reply r;
+
+    if (!s->dumping || s->hooks.running)
+        return;
+    shepherd_request_init(s, &cancel, PROTO_CANCEL, "");
+    if (shepherd_send(s, &cancel, -1, NULL) == 0 && last_word(s, CANCEL_MS, &r))
+        s->dumping = false;
 }
 
 /* The kernel's timer went on while the job was suspended. */

@@ -9,6 +9,7 @@
 #define LOOK_EVERY_S 60
 #define LOOK_STILL_S 5
 #define LOOK_MS 5000
+#define REFUSED_TRIES 6
 
 int shepherd_fence_open(const struct facts *f, struct err *err)
 {
@@ -63,4 +64,28 @@ void shepherd_fence_look(struct shepherd *s)
         shepherd_final_stale(s);
         return;
     }
+}
+
+static int runs_here(void *arg, void *result, struct err *err)
+{
+    const struct facts *f = arg;
+
+    return slurmjob_runs_on(f->job, f->node, result, err);
+}
+
+/* The prolog has not run, and slurmctld could not be asked (policy_start.c); or a lost copy of the script has come to its
+ * next step. */
+int shepherd_fence_refuses(struct shepherd *s)
+{
+    bool here = false;
+    int rc = -1;
+
+    for (int i = 0; i < REFUSED_TRIES && rc < 0; i++)
+        rc = clerk_run(runs_here, &s->facts, &here, sizeof here, LOOK_MS, NULL);
+    if (rc == 0 && here)
+        return shepherd_elsewhere(
+            s, "it is not told how often the job was started: slurmd has run no prolog");
+    shepherd_say("the job has been started again elsewhere: this start of it ends");
+    /* Its script would go on to its next command. */
+    return s->step ? shepherd_wait_end(s) : 1;
 }

@@ -7,9 +7,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define REMOVE_TRIES 10
 
 struct set_up {
     const struct facts *facts;
@@ -114,6 +118,28 @@ static bool has_vanished(const struct facts *f)
     return vanished;
 }
 
+static int no_generation(int taskfd, struct err *err)
+{
+    struct gendir_id *ids = NULL;
+    int n = gendir_list(taskfd, &ids, err);
+
+    free(ids);
+    if (n <= 0)
+        return n;
+    errno = ESTALE;
+    return err_set(err, "there are checkpoints of this job already");
+}
+
+/* Before anything is looked for that an earlier start may still be writing.  Is this the start that it is said to be? */
+static int fence(const struct set_up *w, int taskfd, struct err *err)
+{
+    if (!w->step && w->facts->epoch > 0)
+        return gendir_fence(taskfd, w->facts->epoch, err);
+    if (gendir_fence_check(taskfd, w->facts->epoch, err) < 0)
+        return -1;
+    return w->step ? 0 : no_generation(taskfd, err);
+}
+
 static int set_up(void *arg, void *result, struct err *err)
 {
     const struct set_up *w = arg;
@@ -139,9 +165,7 @@ static int set_up(void *arg, void *result, struct err *err)
         return -1;
     }
     snprintf(path, sizeof path, "%s/ckpt-init", w->facts->helper_dir);
-    /* Before anything is looked for that an earlier start may still be writing. */
-    rc = !w->step && w->facts->epoch > 0 && gendir_fence(taskfd, w->facts->epoch, err) < 0 ? -1 : 0;
-    if (rc < 0) {
+    if (fence(w, taskfd, err) < 0) {
         io_close(&sourcefd);
         io_close(&taskfd);
         return -1;
@@ -317,13 +341,22 @@ void shepherd_answer(struct shepherd *s, const struct answer *a)
     clerk_run(put_answer, &w, NULL, 0, SHEPHERD_FILES_TIMEOUT_MS, NULL);
 }
 
+/* scheckpoint may put a request there at this very moment. */
 static int remove_job(void *arg, void *result, struct err *err)
 {
+    const struct timespec nap = {0, 200000000};
+    int rc = gendir_remove_job(arg, err);
+
     (void)result;
-    return gendir_remove_job(arg, err);
+    for (int i = 0; i < REMOVE_TRIES && rc < 0 && errno == ENOTEMPTY; i++) {
+        nanosleep(&nap, NULL);
+        rc = gendir_remove_job(arg, err);
+    }
+    return rc;
 }
 
 int shepherd_files_remove(struct shepherd *s, struct err *err)
 {
+    shepherd_dump_cancel(s);
     return clerk_run(remove_job, &s->facts, NULL, 0, 4 * SHEPHERD_FILES_TIMEOUT_MS, err);
 }

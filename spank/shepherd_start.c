@@ -361,10 +361,8 @@ static int set_up_files(struct shepherd *s, const char *script)
             s->afresh = true; /* none was ever made of such a task */
         s->files = false;
     }
-    if (errno == ESTALE) {
-        shepherd_say("the job has been started again elsewhere: this start of it ends");
-        return 1;
-    }
+    if (errno == ESTALE)
+        return shepherd_fence_refuses(s);
     if ((s->facts.epoch > 0 || s->facts.source_job) && !s->afresh) {
         snprintf(why, sizeof why, "the checkpoint directory cannot be used: %s", err.text);
         return hold(s, why);

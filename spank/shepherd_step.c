@@ -270,6 +270,7 @@ void shepherd_step_end(struct shepherd *s)
             shepherd_say("checkpoints are left behind: %s", err.text);
         return;
     }
+    shepherd_dump_cancel(s);
     shepherd_event(s, "ended", "", how, NULL);
     w.exit = (struct steps_exit){s->facts.epoch, s->status, s->facts.ntasks ? s->facts.ntasks : 1};
     if (clerk_run(record_end, &w, NULL, 0, SHEPHERD_FILES_TIMEOUT_MS, &err) < 0)

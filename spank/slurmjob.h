@@ -58,6 +58,9 @@ int slurmjob_ring_steps(uint32_t job, struct err *err);
  * TIME has milliseconds, in UTC. */
 int slurmjob_note(uint32_t job, const char *text, struct err *err);
 
+/* slurmjob_elsewhere.c: does it run, with `node` among its nodes? */
+int slurmjob_runs_on(uint32_t job, const char *node, bool *here, struct err *err);
+
 /* slurmjob_elsewhere.c: requeue; it starts again not before delay_s from now, and on another node, as long as the
  * partition has one that is not excluded (*excluded tells).  note: as slurmjob_note. */
 int slurmjob_elsewhere(uint32_t job, const char *node, uint32_t delay_s, const char *note,

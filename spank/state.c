@@ -67,9 +67,11 @@ int state_store(const char *dir, const struct state *s, struct err *err)
     return rc;
 }
 
-static int read_record(int dirfd, const char *name, uint32_t job, struct state *s, struct err *err)
+static int read_record(int dirfd, const char *name, uint32_t job, struct state *s, int64_t *age_s,
+                       struct err *err)
 {
     struct state got = {0};
+    struct stat st;
     char text[256];
     int fd, end = 0;
     ssize_t n;
@@ -77,7 +79,7 @@ static int read_record(int dirfd, const char *name, uint32_t job, struct state *
     fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return err_sys(err, "the prolog hook's note of job %u", job);
-    n = read(fd, text, sizeof text - 1);
+    n = fstat(fd, &st) < 0 ? -1 : read(fd, text, sizeof text - 1);
     io_close(&fd);
     if (n < 0)
         return err_sys(err, "the prolog hook's note of job %u", job);
@@ -91,11 +93,14 @@ static int read_record(int dirfd, const char *name, uint32_t job, struct state *
                        job);
     }
     *s = got;
+    *age_s = time(NULL) - st.st_mtim.tv_sec;
     return 0;
 }
 
-int state_load(const char *dir, uint32_t job, const char *node, struct state *s, struct err *err)
+int state_load(const char *dir, uint32_t job, const char *node, struct state *s,
+               enum state_age *age, struct err *err)
 {
+    int64_t age_s = -1;
     char name[NAME_SIZE];
     struct err first = {{0}};
     int dirfd, rc;
@@ -106,13 +111,15 @@ int state_load(const char *dir, uint32_t job, const char *node, struct state *s,
     if (dirfd < 0)
         return -1;
     snprintf(name, sizeof name, "%u.%s", job, node);
-    rc = read_record(dirfd, name, job, s, &first);
+    rc = read_record(dirfd, name, job, s, &age_s, &first);
+    *age = age_s >= 0 && age_s <= STATE_FRESH_S ? STATE_FRESH : STATE_OLD;
     if (rc < 0 && errno != ENOENT) {
         if (err)
             *err = first;
     } else if (rc < 0) {
         snprintf(name, sizeof name, "%u.%s.closed", job, node);
-        rc = read_record(dirfd, name, job, s, err) < 0 ? -1 : 1;
+        rc = read_record(dirfd, name, job, s, &age_s, err);
+        *age = STATE_CLOSED;
     }
     io_close(&dirfd);
     return rc;

@@ -30,11 +30,17 @@ struct state {
 /* Prolog: the job starts on this node. */
 int state_store(const char *dir, const struct state *s, struct err *err);
 
-/* A task starts on `node`: 0, or 1 for the record that an epilog has closed.  ENOENT: the prolog left nothing.
- * slurmd runs no prolog for a job that comes back to the node before its credential has expired (`scontrol release`,
- * or `scontrol update StartTime=now`, soon after a requeue); then the closed record is all there is, and its epoch is
- * too small by as many starts as the job has had since, here and elsewhere: ask (restarts.h), and store it. */
-int state_load(const char *dir, uint32_t job, const char *node, struct state *s, struct err *err);
+/* What a record is worth when a task starts. */
+enum state_age {
+    STATE_FRESH,  /* the prolog has just run: its epoch is this start's */
+    STATE_OLD,    /* of this start, or of an earlier one that was lost with this node */
+    STATE_CLOSED, /* an epilog has closed it: of an earlier start for certain */
+};
+#define STATE_FRESH_S 30
+
+/* A task starts on `node`.  ENOENT: the prolog left nothing. */
+int state_load(const char *dir, uint32_t job, const char *node, struct state *s,
+               enum state_age *age, struct err *err);
 
 /* A file whose bytes are locked by those keepers of this node that run a dump (slots.h).  Nobody but root can open it. */
 int state_open_slots(const char *dir, struct err *err);

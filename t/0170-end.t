@@ -59,6 +59,38 @@ cancel_dump() {
     like "cancel dump: and tells" "$(cat "$TEST_TMP/cancel-dump")" "job $job"
 }
 
+# A job that ends well while it is saved, be it for seconds or as it is asked for.
+end_dump() {
+    local job stop=$HOME_DIR/enddump.stop i jobs=()
+    job=$(submit --checkpoint=interval=0,compress=zstd:19 --mem=900 -- "$(job_script enddump.sh "$PROGS/invariant" "$stop.0" 64)")
+    ok "end in a dump: starts" wait_step "$job" 3
+    (checkpoint "$job" >"$TEST_TMP/end-dump" 2>&1; echo "status $?" >>"$TEST_TMP/end-dump") &
+    ok "end in a dump: a dump runs" wait_until 20 job_pid "$job" dump
+    ok "end in a dump: the job runs on beside it" goes_on "$job"
+    touch "$stop.0"
+    ok "end in a dump: ends" wait_state "$job" COMPLETED
+    ok "end in a dump: no process is left" wait_until 20 no_process "$job"
+    ok "end in a dump: nor anything of it" wait_until 20 no_images "$job"
+    wait
+    like "end in a dump: who had asked for it is told" "$(cat "$TEST_TMP/end-dump")" '^status [1-9]'
+    for i in 1 2 3 4 5 6; do
+        jobs+=("$(submit --checkpoint=interval=0 -- "$(job_script "enddump$i.sh" "$PROGS/counter" "$stop.$i")")")
+    done
+    for i in 1 2 3 4 5 6; do
+        ok "end in a dump: job $i starts" wait_step "${jobs[i - 1]}" 2
+        checkpoint "${jobs[i - 1]}" >/dev/null 2>&1 &
+        sleep "0.0$i"
+        touch "$stop.$i"
+    done
+    wait
+    for i in 1 2 3 4 5 6; do
+        job=${jobs[i - 1]}
+        ok "end in a dump: job $i ends" wait_state "$job" COMPLETED
+        ok "end in a dump: nothing is left of job $i" wait_until 20 no_images "$job"
+        unlike "end in a dump: nor did job $i say so" "$(out "$job")" 'left behind'
+    done
+}
+
 # --- signals
 
 signals() {
@@ -244,7 +276,7 @@ KEEP_CONF=$TEST_TMP/slurm.conf
 echo "KillWait=20" >"$KEEP_CONF"
 echo "BusyRetries=0" >"$TEST_TMP/busy.conf" # t/0920 has the requeues
 tb_up --nodes 3 --slurm-conf "$KEEP_CONF" --conf "$TEST_TMP/busy.conf"
-together cancel cancel_restored cancel_dump signals trap_zero damaged all_damaged busy_pid
+together cancel cancel_restored cancel_dump end_dump signals trap_zero damaged all_damaged busy_pid
 
 # A criu that hangs is no criu at all from here on, and the limit for a restore is short.
 HANG=hanging-criu

@@ -21,7 +21,7 @@ of_new() { find "$1" -maxdepth 1 -name 'gen-0001-*' ! -name '*.partial' | grep -
 restored_from() { out "$1" | sed -n 's/^checkpoint: restored \(gen-[0-9-]*\):.*/\1/p' | head -n 1; }
 elsewhere() { # NAME JOB FROM TO
     ok "$1: the job starts again" wait_until 90 restarted "$2" 1
-    ok "$1: elsewhere" wait_until 60 runs_on "$2" "$4"
+    ok "$1: on node $4" wait_until 60 runs_on "$2" "$4"
     ok "$1: restored" restored "$2"
 }
 ends() { # NAME JOB
@@ -61,6 +61,21 @@ power_cut() {
     ok "power: the node comes back" wait_until 60 node_is 3 idle
     ok "power: each step once, what came after the checkpoint is made again" each_once "$job"
     ends power "$job"
+}
+
+# Its partition has no other node: it comes back to the one that was lost with it.
+back() {
+    local job
+    job=$(submit -p d --checkpoint=interval=0 -- "$(job_script back.sh "$PROGS/counter" "$HOME_DIR/back.stop")")
+    ok "back: starts" wait_step "$job" 3
+    ok "back: saved" checkpoint "$job"
+    ok "back: it runs on" goes_on "$job" 5
+    "$TESTBED" kill --dir "$TB" node:7 >/dev/null 2>&1
+    ok "back: slurmctld finds out" wait_until 60 state_in "$job" PENDING
+    "$TESTBED" restart --dir "$TB" slurmd:7 >/dev/null 2>&1
+    elsewhere back "$job" 7 7
+    ok "back: each step once, what came after the checkpoint is made again" each_once "$job"
+    ends back "$job"
 }
 
 # Neither slurmctld nor the other node can be reached: the files can.
@@ -112,7 +127,8 @@ SlurmdTimeout=15
 PartitionName=a Nodes=@NODE@[1-2] MaxTime=60 DefaultTime=5
 PartitionName=b Nodes=@NODE@[3-4] MaxTime=60 DefaultTime=5
 PartitionName=c Nodes=@NODE@[5-6] MaxTime=60 DefaultTime=5
+PartitionName=d Nodes=@NODE@7 MaxTime=60 DefaultTime=5
 END
-tb_up --nodes 6 --netns --slurm-conf "$TEST_TMP/slurm"
-together slurmd_killed power_cut network_cut
+tb_up --nodes 7 --netns --slurm-conf "$TEST_TMP/slurm"
+together slurmd_killed power_cut network_cut back
 done_testing
