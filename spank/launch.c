@@ -249,7 +249,7 @@ void launch_finish(spank_t sp)
     _exit(1);
 }
 
-int launch_hold(spank_t sp, const struct conf *conf, const struct policy_task *task,
+int launch_hold(spank_t sp, const struct conf *conf, const struct policy_task *task, bool restores,
                 const char *why, struct err *err)
 {
     char program[PATH_MAX + 16], cluster[64] = "", dir[PATH_MAX], name[64];
@@ -262,7 +262,8 @@ int launch_hold(spank_t sp, const struct conf *conf, const struct policy_task *t
         return -1;
     if (spank_setenv(sp, LAUNCH_ENV_HOLD, why, 1) != ESPANK_SUCCESS ||
         spank_setenv(sp, LAUNCH_ENV_DIR, dir, 1) != ESPANK_SUCCESS ||
-        spank_setenv(sp, LAUNCH_ENV_TASK, name, 1) != ESPANK_SUCCESS) {
+        spank_setenv(sp, LAUNCH_ENV_TASK, name, 1) != ESPANK_SUCCESS ||
+        (restores && spank_setenv(sp, LAUNCH_ENV_SOURCE, "1", 1) != ESPANK_SUCCESS)) {
         errno = EINVAL;
         return err_set(err, "cannot set the shepherd's environment");
     }

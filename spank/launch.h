@@ -31,8 +31,9 @@ void launch_finish(spank_t sp);
 
 /* In task_init, for a job that was requeued and cannot be restored on this node (`why`): have the
  * shepherd, an ordinary process, look whether there are checkpoints, and hold the job if so,
- * instead of letting it start over.  -1: that cannot be arranged. */
-int launch_hold(spank_t sp, const struct conf *conf, const struct policy_task *task,
+ * instead of letting it start over.  One that begins with another job's checkpoint (`restores`) is held in any case.
+ * -1: that cannot be arranged. */
+int launch_hold(spank_t sp, const struct conf *conf, const struct policy_task *task, bool restores,
                 const char *why, struct err *err);
 
 /* Clear the inheritable bit, whatever happened before. Aborts the process if that cannot be done:

@@ -15,6 +15,9 @@
 
 #define LAUNCH_ENV_TASK "CHECKPOINT_TASK" /* with HOLD too: the name of the task's directory */
 
+#define LAUNCH_ENV_SOURCE                                                                          \
+    "CHECKPOINT_SOURCE" /* with HOLD: the job begins with another's checkpoint, and never from the start */
+
 #define LAUNCH_ENV_OWN "CHECKPOINT_OWN" /* started by scheckpoint run, without the plugin */
 
 /* The value of a signal (sigqueue(3)) with which the shepherd tells ckpt-init that it is for the program's process group.

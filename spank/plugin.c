@@ -333,6 +333,7 @@ int slurm_spank_exit(spank_t sp, int ac, char **av)
  */
 
 static struct err launch_error;
+static int launch_errno;
 static bool launch_failed;
 
 static char step_key[64], job_nonce[24];
@@ -404,6 +405,7 @@ int slurm_spank_task_init_privileged(spank_t sp, int ac, char **av)
              ? launch_prepare(conf, &task, &launch_error)
              : -1;
     launch_failed = rc < 0;
+    launch_errno = errno;
     if (launch_failed)
         stop_if_unrecoverable();
     free(conf);
@@ -419,25 +421,32 @@ static void run_without(spank_t sp, const char *path)
     struct conf *conf;
     struct spec spec;
     char count[16] = "";
+    bool again, restores;
 
     slurm_error("checkpoint: not available for this job: %s", launch_error.text);
+    if (launch_errno == ESTALE) { /* nor may it touch what its successor works on */
+        dprintf(STDERR_FILENO, "checkpoint: %s: this start of it ends\n", launch_error.text);
+        _exit(1);
+    }
     describe_task(sp, &task);
-    if (task.batch && spec_parse(options.spec, &spec, &err) == 0 && spec.has_restore) {
+    spank_getenv(sp, "SLURM_RESTART_COUNT", count, sizeof count);
+    again = strtoul(count, NULL, 10) > 0;
+    restores = task.batch && spec_parse(options.spec, &spec, &err) == 0 && spec.has_restore;
+    if (restores && !again) {
         dprintf(STDERR_FILENO,
                 "checkpoint: the checkpoint of job %u cannot be restored on this node: %s. The job "
                 "ends here\n",
                 spec.restore_job, launch_error.text);
         _exit(1);
     }
-    spank_getenv(sp, "SLURM_RESTART_COUNT", count, sizeof count);
-    if (strtoul(count, NULL, 10) == 0) {
+    if (!again) {
         dprintf(STDERR_FILENO, "checkpoint: this job runs without checkpoints: %s\n",
                 launch_error.text);
         return;
     }
     conf = malloc(sizeof *conf);
     if (!conf || conf_load(path, conf, &err) < 0 ||
-        launch_hold(sp, conf, &task, launch_error.text, &err) < 0) {
+        launch_hold(sp, conf, &task, restores, launch_error.text, &err) < 0) {
         dprintf(
             STDERR_FILENO,
             "checkpoint: this job cannot be restored on this node (%s; %s). It ends here instead "

@@ -40,7 +40,7 @@ static int do_without(const struct conf *conf, const struct policy_task *t, stru
     snprintf(s->nonce, sizeof s->nonce, "%s", t->nonce);
     snprintf(s->cluster, sizeof s->cluster, "%s", slurmconf_cluster());
     snprintf(s->node, sizeof s->node, "%s", t->node);
-    if (restarts_ask(conf->helper_dir, t->job, &s->epoch, err) < 0)
+    if (restarts_ask(conf->helper_dir, t->job, t->node, &s->epoch, err) < 0)
         return -1;
     return s->epoch > 0 ? state_store(conf->state_dir, s, err) : nothing_left(conf, err);
 }
@@ -49,8 +49,8 @@ static int ask(const struct conf *conf, struct state *s, bool closed, struct err
 {
     uint32_t count = 0;
 
-    if (restarts_ask(conf->helper_dir, s->job, &count, err) < 0)
-        return closed ? -1 : 0;
+    if (restarts_ask(conf->helper_dir, s->job, s->node, &count, err) < 0)
+        return closed || errno == ESTALE ? -1 : 0;
     if (closed)
         s->epoch++; /* at least */
     else if (count <= s->epoch)

@@ -18,17 +18,18 @@
 #include <unistd.h>
 
 /* Nothing that the task has, or its user gave it, comes with it. */
-static void run(const char *path, uint32_t job, int out)
+static void run(const char *path, uint32_t job, const char *node, int out)
 {
     const char *conf = getenv("SLURM_CONF"); /* slurmd's own: slurmstepd has it from there */
-    char number[16], slurm_conf[PATH_MAX + 16];
-    char *argv[] = {(char[]){"job-restarts"}, number, NULL};
+    char number[16], name[64], slurm_conf[PATH_MAX + 16];
+    char *argv[] = {(char[]){"job-restarts"}, number, name, NULL};
     char *envp[] = {(char[]){"PATH=/usr/bin:/bin"}, (char[]){"LC_ALL=C"}, conf ? slurm_conf : NULL,
                     NULL};
     sigset_t none;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     snprintf(number, sizeof number, "%u", job);
+    snprintf(name, sizeof name, "%s", node);
     snprintf(slurm_conf, sizeof slurm_conf, "SLURM_CONF=%s", conf ? conf : "");
     sigemptyset(&none);
     if (null >= 0 && dup2(out, STDOUT_FILENO) >= 0 && dup2(out, STDERR_FILENO) >= 0 &&
@@ -84,7 +85,8 @@ static char *last_line(char *text)
     return before ? before + 1 : text;
 }
 
-int restarts_ask(const char *helper_dir, uint32_t job, uint32_t *count, struct err *err)
+int restarts_ask(const char *helper_dir, uint32_t job, const char *node, uint32_t *count,
+                 struct err *err)
 {
     char path[PATH_MAX + 16], text[4096], *line, *end;
     int out[2], status = -1;
@@ -99,7 +101,7 @@ int restarts_ask(const char *helper_dir, uint32_t job, uint32_t *count, struct e
         return err_sys(err, "pipe");
     pid = fork();
     if (pid == 0)
-        run(path, job, out[1]);
+        run(path, job, node, out[1]);
     io_close(&out[1]);
     ended = pid > 0 && hear(out[0], text, sizeof text);
     io_close(&out[0]);
@@ -118,7 +120,10 @@ int restarts_ask(const char *helper_dir, uint32_t job, uint32_t *count, struct e
         *count = (uint32_t)v;
         return 0;
     }
-    errno = EAGAIN;
+    errno =
+        ended && WIFEXITED(status) && WEXITSTATUS(status) == RESTARTS_ELSEWHERE ? ESTALE : EAGAIN;
+    if (errno == ESTALE)
+        return err_set(err, "%.300s", line);
     return err_set(err, "how often the job was started is not to be learnt from slurmctld: %.300s",
                    *line   ? line
                    : ended ? "no answer"

@@ -197,7 +197,7 @@ void shepherd_dump_idle(struct shepherd *s);
 /* The tree has ended, not well, while a checkpoint was being made: wait a moment for what that says of it. */
 void shepherd_dump_ended(struct shepherd *s);
 /* The job has ended well, and what is still being written of it is not wanted: when this returns nothing is written into
- * its directory any more. */
+ * its directory any more, unless dump has outlived even the keeper's SIGKILL. */
 void shepherd_dump_cancel(struct shepherd *s);
 /* SIGCONT to the tree: a dump has left it stopped, or its images are of a job that was suspended.  failed_dump: under
  * private isolation the keeper has seen to it. */
@@ -296,6 +296,8 @@ void shepherd_slurm_note(struct shepherd *s, const char *fmt, ...)
 
 /* Someone must look: requeue and hold, with the reason in the job's comment; returns the exit status. */
 int shepherd_hold(struct shepherd *s, const char *why);
+/* Has SIGTERM come, while nothing of the job runs yet that could be lost? */
+bool shepherd_terminated(struct shepherd *s);
 /* slurmctld ends this run: wait for its SIGTERM, so that the job does not end as failed first. */
 int shepherd_wait_end(struct shepherd *s);
 

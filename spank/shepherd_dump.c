@@ -20,7 +20,8 @@
 
 /* In place of a generation; also how the rest of this file knows. */
 #define LAST_WORD_MS 3000
-#define CANCEL_MS 12000 /* the keeper kills what is cancelled after ten seconds */
+#define CANCEL_MS                                                                                  \
+    22000 /* the keeper kills what is cancelled after ten seconds, and gives that ten more */
 #define ONCE_MORE_MS 300
 #define MARKED                                                                                     \
     "srun runs in the script: its tasks are checkpointed, and it will be started once more"
@@ -386,6 +387,11 @@ void shepherd_dump_cancel(struct shepherd *s)
 
     if (!s->dumping || s->hooks.running)
         return;
+    if (s->retry_ms) { /* it waits for its turn, and nothing runs */
+        s->retry_ms = 0;
+        s->dumping = false;
+        return;
+    }
     shepherd_request_init(s, &cancel, PROTO_CANCEL, "");
     if (shepherd_send(s, &cancel, -1, NULL) == 0 && last_word(s, CANCEL_MS, &r))
         s->dumping = false;

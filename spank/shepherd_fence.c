@@ -4,12 +4,13 @@
 #include "spank/shepherd.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <unistd.h>
 
 /* Slurm gives a node up after SlurmdTimeout, by default five minutes. */
 #define LOOK_EVERY_S 60
 #define LOOK_STILL_S 5
 #define LOOK_MS 5000
-#define REFUSED_TRIES 6
 
 int shepherd_fence_open(const struct facts *f, struct err *err)
 {
@@ -66,26 +67,40 @@ void shepherd_fence_look(struct shepherd *s)
     }
 }
 
-static int runs_here(void *arg, void *result, struct err *err)
+struct here {
+    struct slurmjob job;
+    bool here;
+};
+
+static int load_here(void *arg, void *result, struct err *err)
 {
     const struct facts *f = arg;
+    struct here *h = result;
 
-    return slurmjob_runs_on(f->job, f->node, result, err);
+    return slurmjob_load_at(f->job, f->node, &h->job, &h->here, err);
 }
 
-/* The prolog has not run, and slurmctld could not be asked (policy_start.c); or a lost copy of the script has come to its
- * next step. */
+/* Either this is an old start, or it is the present one and was not told so: the prolog has not run, and slurmctld could not
+ * be asked, or is not for a step (policy_start.c).  To end would be to fail, so that the answer is waited for. */
 int shepherd_fence_refuses(struct shepherd *s)
 {
-    bool here = false;
-    int rc = -1;
+    struct here h = {.here = false};
+    bool told = false;
 
-    for (int i = 0; i < REFUSED_TRIES && rc < 0; i++)
-        rc = clerk_run(runs_here, &s->facts, &here, sizeof here, LOOK_MS, NULL);
-    if (rc == 0 && here)
+    while (clerk_run(load_here, &s->facts, &h, sizeof h, LOOK_MS, NULL) < 0 && errno != ESRCH) {
+        if (!told)
+            shepherd_say("the job seems to have been started again elsewhere, and slurmctld does "
+                         "not answer: "
+                         "this start of it waits");
+        told = true;
+        sleep(LOOK_STILL_S);
+        if (shepherd_terminated(s))
+            return 128 + SIGTERM;
+    }
+    if (h.here)
         return shepherd_elsewhere(
             s, "it is not told how often the job was started: slurmd has run no prolog");
     shepherd_say("the job has been started again elsewhere: this start of it ends");
-    /* Its script would go on to its next command. */
+    /* A step's script would go on to its next command. */
     return s->step ? shepherd_wait_end(s) : 1;
 }

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -18,6 +17,7 @@
 struct set_up {
     const struct facts *facts;
     bool step;
+    bool once; /* a start has one set up only */
     const char *script;
 };
 
@@ -118,26 +118,28 @@ static bool has_vanished(const struct facts *f)
     return vanished;
 }
 
-static int no_generation(int taskfd, struct err *err)
+static int stale(struct err *err)
 {
-    struct gendir_id *ids = NULL;
-    int n = gendir_list(taskfd, &ids, err);
-
-    free(ids);
-    if (n <= 0)
-        return n;
     errno = ESTALE;
-    return err_set(err, "there are checkpoints of this job already");
+    return err_set(err, "the job has been started before");
 }
 
 /* Before anything is looked for that an earlier start may still be writing.  Is this the start that it is said to be? */
 static int fence(const struct set_up *w, int taskfd, struct err *err)
 {
-    if (!w->step && w->facts->epoch > 0)
-        return gendir_fence(taskfd, w->facts->epoch, err);
-    if (gendir_fence_check(taskfd, w->facts->epoch, err) < 0)
-        return -1;
-    return w->step ? 0 : no_generation(taskfd, err);
+    const struct facts *f = w->facts;
+    uint32_t newest = 0;
+    int saved;
+
+    if (w->step)
+        return gendir_fence_check(taskfd, f->epoch, err);
+    if (gendir_fence_read(taskfd, &newest, NULL) == 0 &&
+        (newest > f->epoch || (newest > 0 && newest == f->epoch && w->once)))
+        return stale(err);
+    if (f->epoch > 0)
+        return gendir_fence(taskfd, f->epoch, err);
+    saved = gendir_saved(f, err);
+    return saved > 0 ? stale(err) : saved;
 }
 
 static int set_up(void *arg, void *result, struct err *err)
@@ -210,7 +212,7 @@ int shepherd_files_find_source(struct shepherd *s, struct err *err)
 
 int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err)
 {
-    struct set_up w = {&s->facts, s->step, script};
+    struct set_up w = {&s->facts, s->step, !s->no_plugin, script};
 
     if (clerk_run(set_up, &w, &s->vanished, sizeof s->vanished, SHEPHERD_FILES_TIMEOUT_MS, err) < 0)
         return err_prefix(err, "%s", s->facts.dir);

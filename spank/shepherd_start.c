@@ -90,7 +90,7 @@ int shepherd_receive(struct shepherd *s, struct proto_reply *reply, int *fd)
 
 /* SIGTERM while a restore runs: the job is being cancelled or requeued once more; nothing runs yet
  * that could be lost. */
-static bool terminated(struct shepherd *s)
+bool shepherd_terminated(struct shepherd *s)
 {
     struct signalfd_siginfo si;
 
@@ -110,7 +110,7 @@ int shepherd_ask(struct shepherd *s, struct proto_request *r, int sendfd, struct
     for (;;) {
         if (poll(p, 2, -1) < 0 && errno != EINTR)
             return err_sys(err, "poll");
-        if (p[1].revents && terminated(s)) {
+        if (p[1].revents && shepherd_terminated(s)) {
             struct proto_request cancel;
 
             shepherd_request_init(s, &cancel, PROTO_CANCEL, "");
@@ -132,10 +132,13 @@ int shepherd_ask(struct shepherd *s, struct proto_request *r, int sendfd, struct
 
 int shepherd_wait_end(struct shepherd *s)
 {
-    for (int i = 0; i < 60 && !terminated(s); i++)
+    for (int i = 0; i < 60 && !shepherd_terminated(s); i++)
         sleep(1);
     return 128 + SIGTERM;
 }
+
+#define HOLD_TRIES 4
+#define HOLD_MOST_MS 3600000
 
 struct hold_work {
     uint32_t job;
@@ -156,6 +159,7 @@ static int hold_job(void *arg, void *result, struct err *err)
 static int hold(struct shepherd *s, const char *why)
 {
     char text[400];
+    const int64_t end = shepherd_now_ms() + HOLD_MOST_MS;
     struct hold_work w = {s->facts.job, text};
     struct err err = {{0}};
     int rc = -1;
@@ -163,14 +167,21 @@ static int hold(struct shepherd *s, const char *why)
     snprintf(text, sizeof text, "%.300s; held: scontrol release %u tries again", why, s->facts.job);
     shepherd_say("%.350s", text);
     shepherd_event(s, "held", "", why, NULL);
-    for (int i = 0; i < 5 && rc < 0; i++) {
-        rc = clerk_run(hold_job, &w, NULL, 0, 20000, &err);
-        if (rc < 0)
+    /* To end now would be to fail: while slurmctld does not answer it is asked again and again. */
+    for (int i = 0; rc < 0 && shepherd_now_ms() < end; i++) {
+        if (i > 0)
             sleep(2);
+        if (shepherd_terminated(s))
+            return 128 + SIGTERM;
+        rc = clerk_run(hold_job, &w, NULL, 0, 20000, &err);
+        /* Without its init a pid namespace lets nobody fork; nothing of the job's is left that could wait. */
+        if (rc < 0 && i >= HOLD_TRIES)
+            rc = hold_job(&w, NULL, &err);
+        if (rc < 0 && i >= HOLD_TRIES && shepherd_ask_slurm(s, 5000) != SLURMJOB_UNKNOWN)
+            break;
+        if (rc < 0 && i == HOLD_TRIES)
+            shepherd_say("slurmctld does not answer: the job is held when it does");
     }
-    /* Without its init a pid namespace lets nobody fork; nothing of the job's is left that could wait. */
-    if (rc < 0)
-        rc = hold_job(&w, NULL, &err);
     if (rc < 0) {
         shepherd_say("cannot hold the job: %s", err.text);
         return 1;
@@ -230,7 +241,7 @@ static bool wait_for_turn(struct shepherd *s)
     if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
         random = 0;
     (void)poll(&p, 1, 250 + (int)(random % 500));
-    return terminated(s);
+    return shepherd_terminated(s);
 }
 
 /* 0: restored. > 0: exit status. -1: there is nothing to restore from.  flags: PROTO_F_SOURCE or 0. */
@@ -469,9 +480,8 @@ int shepherd_hold_restart(struct shepherd *s, const char *why)
     snprintf(f->task, sizeof f->task, "%s", environment(LAUNCH_ENV_TASK));
     f->uid = getuid();
     f->job = (uint32_t)strtoul(environment("SLURM_JOB_ID"), NULL, 10);
-    if (clerk_run(count_saved, f, &count, sizeof count, SHEPHERD_FILES_TIMEOUT_MS, &err) ==
-            0 &&
-        count == 0)
+    if (clerk_run(count_saved, f, &count, sizeof count, SHEPHERD_FILES_TIMEOUT_MS, &err) == 0 &&
+        count == 0 && !getenv(LAUNCH_ENV_SOURCE))
         return 0;
     return hold(s, why);
 }

@@ -33,8 +33,11 @@ struct slurmjob {
     bool completing; /* its last processes are being ended */
 };
 
-/* errno ESRCH: slurmctld does not know it (any more). */
+/* slurmjob_load.c.  errno ESRCH: slurmctld does not know it (any more). */
 int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err);
+/* The same; *here: it runs, with `node` among its nodes, and is not being ended. */
+int slurmjob_load_at(uint32_t job, const char *node, struct slurmjob *out, bool *here,
+                     struct err *err);
 
 /* Is this job the only one that writes to its stdout and stderr?  True when their names depend on the job (or
  * array task) number; else when no job of the user that slurmctld still knows has the same. */
@@ -57,9 +60,6 @@ int slurmjob_ring_steps(uint32_t job, struct err *err);
  * scontrol and squeue, in place of the one before; what else is there stays (common/jobnote.h): when that cannot be read nothing is put.
  * TIME has milliseconds, in UTC. */
 int slurmjob_note(uint32_t job, const char *text, struct err *err);
-
-/* slurmjob_elsewhere.c: does it run, with `node` among its nodes? */
-int slurmjob_runs_on(uint32_t job, const char *node, bool *here, struct err *err);
 
 /* slurmjob_elsewhere.c: requeue; it starts again not before delay_s from now, and on another node, as long as the
  * partition has one that is not excluded (*excluded tells).  note: as slurmjob_note. */

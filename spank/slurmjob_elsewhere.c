@@ -17,30 +17,6 @@ static int fail(const char *what, uint32_t job, struct err *err)
     return -1;
 }
 
-int slurmjob_runs_on(uint32_t job, const char *node, bool *here, struct err *err)
-{
-    job_info_msg_t *msg = NULL;
-
-    slurm_init(NULL);
-    if (slurmapi_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
-        return fail("cannot ask slurmctld about", job, err);
-    *here = false;
-    for (uint32_t i = 0; i < msg->record_count; i++) {
-        const slurm_job_info_t *j = &msg->job_array[i];
-        slurmapi_hostlist list = NULL;
-
-        /* One that is being ended has another state's flag beside this one. */
-        if (j->job_id == job && j->job_state == JOB_RUNNING && j->nodes)
-            list = slurm_hostlist_create(j->nodes);
-        if (list) {
-            *here = slurm_hostlist_find(list, node) >= 0;
-            slurm_hostlist_destroy(list);
-        }
-    }
-    slurm_free_job_info_msg(msg);
-    return 0;
-}
-
 struct where {
     char excluded[4096]; /* a hostlist */
     char partition[256];

@@ -36,7 +36,18 @@ static enum slurmjob_state state_of(const slurm_job_info_t *job)
     }
 }
 
-int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
+static bool has_node(const slurm_job_info_t *j, const char *node)
+{
+    slurmapi_hostlist list = j->nodes ? slurm_hostlist_create(j->nodes) : NULL;
+    bool has = list && slurm_hostlist_find(list, node) >= 0;
+
+    if (list)
+        slurm_hostlist_destroy(list);
+    return has;
+}
+
+int slurmjob_load_at(uint32_t job, const char *node, struct slurmjob *out, bool *here,
+                     struct err *err)
 {
     job_info_msg_t *msg = NULL;
 
@@ -44,6 +55,7 @@ int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
     if (slurmapi_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
         return fail(job, err);
     memset(out, 0, sizeof *out);
+    *here = false;
     for (uint32_t i = 0; i < msg->record_count; i++) {
         const slurm_job_info_t *j = &msg->job_array[i];
 
@@ -57,7 +69,15 @@ int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
         out->end_time = (int64_t)j->end_time;
         out->completing = (j->job_state & JOB_COMPLETING) != 0;
         out->preempted = j->preempt_time != 0 && j->preempt_time >= j->start_time;
+        *here = out->state == SLURMJOB_RUNNING && !out->completing && has_node(j, node);
     }
     slurm_free_job_info_msg(msg);
     return 0;
+}
+
+int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
+{
+    bool here;
+
+    return slurmjob_load_at(job, "", out, &here, err);
 }

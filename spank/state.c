@@ -147,7 +147,8 @@ static void remove_old(int dirfd)
     while (d && (e = readdir(d))) {
         const char *dot = strrchr(e->d_name, '.');
 
-        if (dot && strcmp(dot, ".closed") == 0 &&
+        /* Or one that was not written to its end. */
+        if (dot && (strcmp(dot, ".closed") == 0 || strcmp(dot, ".tmp") == 0) &&
             fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
             st.st_ctime + STATE_CLOSED_S < time(NULL))
             unlinkat(dirfd, e->d_name, 0);

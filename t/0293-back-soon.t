@@ -9,6 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 
 asked() { cat "$TEST_TMP/asked" 2>/dev/null; }
+restored_or_failed() { restored_times "$1" 1 || state_in "$1" FAILED; }
 restored_or_held() { restored_times "$1" "$2" || held_by_us "$1"; }
 
 # all_to NODES - the jobs, to be started at the same time
@@ -57,7 +58,7 @@ all_to "${NODE}2"
 all_restored 1
 all_to "${NODE}1"
 all_restored 2
-like "slurmctld was asked, where slurmd had not told it (control)" "$(asked)" '^[0-9]+$'
+like "slurmctld was asked, where slurmd had not told it (control)" "$(asked)" "^[0-9]+ $NODE[12]\$"
 counted
 
 # The notes are gone, as when the machine was booted in between.
@@ -66,7 +67,7 @@ rm -f "$STATE_DIR"/*.closed
 : >"$TEST_TMP/asked"
 all_start
 all_restored 3
-like "without a note slurmctld was asked (control)" "$(asked)" '^[0-9]+$'
+like "without a note slurmctld was asked (control)" "$(asked)" "^[0-9]+ $NODE[12]\$"
 counted
 
 # What cannot be learnt holds the job; it does not start over.
@@ -163,4 +164,31 @@ for job in "${jobs[@]}"; do
     is "job $job: each task was started once" "$(out "$job" | grep -c ': start')" 2
     ok "job $job: nothing is left" wait_until 20 no_images "$job"
 done
+
+# What has been started elsewhere in the meantime is not wanted here, and touches nothing.
+rm "$STOP"
+jobs=()
+for _ in 1 2 3; do
+    jobs+=("$(submit -w "${NODE}1" --checkpoint=interval=0 -- "$(job_script late.sh "$PROGS/counter" "$STOP")")")
+done
+for job in "${jobs[@]}"; do ok "job $job: starts" wait_step "$job" 3; done
+is "slurmctld tells its starts" "$(run_root "$asks.good" "${jobs[0]}" "${NODE}1" 2>&1; echo "status $?")" $'0\nstatus 0'
+like "or that it is elsewhere" "$(run_root "$asks.good" "${jobs[0]}" "${NODE}2" 2>&1; echo "status $?")" '^status 3$'
+like "or nothing of one that is none" "$(run_root "$asks.good" 4000000 "${NODE}2" 2>&1; echo "status $?")" '^status 1$'
+all_held "${NODE}1"
+asks 'echo "it has been started on other nodes since" >&2; exit 3'
+all_start
+ended=0
+for job in "${jobs[@]}"; do
+    ok "job $job: restored or ended" wait_until 60 restored_or_failed "$job"
+    restored_times "$job" 1 && continue
+    ended=$((ended + 1))
+    like "job $job: with the reason" "$(out "$job")" \
+        '^checkpoint: it has been started on other nodes since: this start of it ends'
+    is "job $job: it did not start over" "$(out "$job" | grep -c '^start')" 1
+    is "job $job: its checkpoint is there" "$(n_generations "$job")" 1
+done
+ok "some were ended" test $ended -ge 1
+touch "$STOP"
+for job in "${jobs[@]}"; do ok "job $job: is over" wait_until 30 state_in "$job" "COMPLETED FAILED"; done
 done_testing

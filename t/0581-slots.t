@@ -37,6 +37,14 @@ start one zstd:19 30; one=$job
 start two none 1; two=$job
 start three zstd:19 30; three=$job
 ok "one: its keeper is stopped while it has a slot" wait_until 60 take_slot "$one"
+four=$(submit --mem=200 --checkpoint=interval=0 -- "$(job_script four.sh "$PROGS/counter" "$stop.four")")
+ok "four: a job starts" wait_step "$four" 2
+nok "four: it waits for its turn" run scheckpoint create --timeout 5 "$four"
+touch "$stop.four"
+began=$SECONDS
+ok "four: waiting, it ends" wait_state "$four" COMPLETED
+ok "four: at once" test $((SECONDS - began)) -le 10
+ok "four: nothing is left" wait_until 10 no_images "$four"
 other=$(run_as ckptest2 sbatch --parsable --requeue --mem=200 --checkpoint=interval=0 -o "$TB/home/ckptest2/%j.out" \
     --wrap "$PROGS/counter $TB/home/ckptest2/slots.stop; true")
 ok "another user's job runs" wait_until 60 grep -q '^step 2 ' "$TB/home/ckptest2/$other.out"
