@@ -66,10 +66,13 @@ int clerk_run(clerk_work work, void *arg, void *result, size_t size, int timeout
               struct err *err)
 {
     int64_t end = runclock_ms() + timeout_ms;
+    static pid_t left; /* by the call before */
     struct verdict v;
     int fds[2], rc = -1;
     pid_t pid;
 
+    if (left > 0 && waitpid(left, NULL, WNOHANG) != 0)
+        left = 0;
     if (pipe2(fds, O_CLOEXEC) < 0)
         return err_sys(err, "pipe");
     pid = fork();
@@ -97,10 +100,11 @@ int clerk_run(clerk_work work, void *arg, void *result, size_t size, int timeout
     }
     io_close(&fds[0]);
     /* It ended, or is killed; one stuck in the kernel must not hold us: the main loop reaps it
-     * later. */
-    if (rc < 0 && errno == ETIMEDOUT)
+     * later, or the next call does. */
+    if (rc < 0 && errno == ETIMEDOUT) {
         kill(pid, SIGKILL);
-    else
+        left = pid;
+    } else
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
     return rc;

@@ -2,9 +2,10 @@
  *
  * job-restarts - how often slurmctld has started a job again, for the plugin (restarts.h).
  *
- *   job-restarts JOBID NODE
+ *   job-restarts JOBID NODE [batch]
  *
- * The number on standard output.  Exit 1 with the reason on standard error; RESTARTS_ELSEWHERE: it runs, but not on NODE.
+ * The number on standard output.  Exit 1 with the reason on standard error; RESTARTS_ELSEWHERE: it runs, but not on NODE, or
+ * not its batch script.
  */
 #include "spank/restarts.h"
 #include "spank/slurmjob.h"
@@ -27,15 +28,15 @@ int main(int argc, char **argv)
     int rc = -1;
 
     errno = 0;
-    id = argc == 3 ? strtoul(argv[1], &end, 10) : 0;
+    id = argc == 3 || argc == 4 ? strtoul(argv[1], &end, 10) : 0;
     if (!end || *end || errno || id == 0 || id > UINT32_MAX) {
-        fputs("usage: job-restarts JOBID NODE\n", stderr);
+        fputs("usage: job-restarts JOBID NODE [batch]\n", stderr);
         return 2;
     }
     for (int i = 0; i < TRIES && rc < 0; i++) {
         if (i > 0)
             sleep(BETWEEN_S);
-        rc = slurmjob_load_at((uint32_t)id, argv[2], &job, &here, &err);
+        rc = slurmjob_load_at((uint32_t)id, argv[2], argc == 4, &job, &here, &err);
     }
     if (rc < 0 || job.state == SLURMJOB_UNKNOWN) {
         fprintf(stderr, "%s\n", rc < 0 ? err.text : "slurmctld does not know the job");

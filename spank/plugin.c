@@ -10,6 +10,7 @@
 #include "spank/launch.h"
 #include "spank/leftgroup.h"
 #include "spank/node.h"
+#include "spank/restarts.h"
 #include "spank/srun.h"
 #include "spank/submit.h"
 
@@ -424,7 +425,7 @@ static void run_without(spank_t sp, const char *path)
     bool again, restores;
 
     slurm_error("checkpoint: not available for this job: %s", launch_error.text);
-    if (launch_errno == ESTALE) { /* nor may it touch what its successor works on */
+    if (launch_errno == RESTARTS_E_ELSEWHERE) { /* nor may it touch what its successor works on */
         dprintf(STDERR_FILENO, "checkpoint: %s: this start of it ends\n", launch_error.text);
         _exit(1);
     }

@@ -39,7 +39,7 @@ int policy_facts(const struct conf *conf, const struct policy_task *t, struct fa
                  struct err *err);
 
 /* policy_start.c: which start of the job this is, with its nonce, cluster and node.  Stored again where the prolog's note was
- * not of it.  ENOENT: the plugin is not set up on this node; ESTALE: the job has been started on other nodes since. */
+ * not of it.  ENOENT: the plugin is not set up on this node; RESTARTS_E_ELSEWHERE: it has been started on other nodes since. */
 int policy_start(const struct conf *conf, const struct policy_task *t, struct state *s,
                  struct err *err);
 

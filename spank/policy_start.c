@@ -40,17 +40,17 @@ static int do_without(const struct conf *conf, const struct policy_task *t, stru
     snprintf(s->nonce, sizeof s->nonce, "%s", t->nonce);
     snprintf(s->cluster, sizeof s->cluster, "%s", slurmconf_cluster());
     snprintf(s->node, sizeof s->node, "%s", t->node);
-    if (restarts_ask(conf->helper_dir, t->job, t->node, &s->epoch, err) < 0)
+    if (restarts_ask(conf->helper_dir, t->job, t->node, t->batch, &s->epoch, err) < 0)
         return -1;
     return s->epoch > 0 ? state_store(conf->state_dir, s, err) : nothing_left(conf, err);
 }
 
-static int ask(const struct conf *conf, struct state *s, bool closed, struct err *err)
+static int ask(const struct conf *conf, bool batch, struct state *s, bool closed, struct err *err)
 {
     uint32_t count = 0;
 
-    if (restarts_ask(conf->helper_dir, s->job, s->node, &count, err) < 0)
-        return closed || errno == ESTALE ? -1 : 0;
+    if (restarts_ask(conf->helper_dir, s->job, s->node, batch, &count, err) < 0)
+        return closed || errno == RESTARTS_E_ELSEWHERE ? -1 : 0;
     if (closed)
         s->epoch++; /* at least */
     else if (count <= s->epoch)
@@ -75,6 +75,6 @@ int policy_start(const struct conf *conf, const struct policy_task *t, struct st
                        t->job, s->uid, t->uid);
     }
     if (age == STATE_CLOSED || (age == STATE_OLD && t->batch))
-        return ask(conf, s, age == STATE_CLOSED, err);
+        return ask(conf, t->batch, s, age == STATE_CLOSED, err);
     return 0;
 }

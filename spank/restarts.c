@@ -18,11 +18,11 @@
 #include <unistd.h>
 
 /* Nothing that the task has, or its user gave it, comes with it. */
-static void run(const char *path, uint32_t job, const char *node, int out)
+static void run(const char *path, uint32_t job, const char *node, bool batch, int out)
 {
     const char *conf = getenv("SLURM_CONF"); /* slurmd's own: slurmstepd has it from there */
     char number[16], name[64], slurm_conf[PATH_MAX + 16];
-    char *argv[] = {(char[]){"job-restarts"}, number, name, NULL};
+    char *argv[] = {(char[]){"job-restarts"}, number, name, batch ? (char[]){"batch"} : NULL, NULL};
     char *envp[] = {(char[]){"PATH=/usr/bin:/bin"}, (char[]){"LC_ALL=C"}, conf ? slurm_conf : NULL,
                     NULL};
     sigset_t none;
@@ -85,8 +85,8 @@ static char *last_line(char *text)
     return before ? before + 1 : text;
 }
 
-int restarts_ask(const char *helper_dir, uint32_t job, const char *node, uint32_t *count,
-                 struct err *err)
+int restarts_ask(const char *helper_dir, uint32_t job, const char *node, bool batch,
+                 uint32_t *count, struct err *err)
 {
     char path[PATH_MAX + 16], text[4096], *line, *end;
     int out[2], status = -1;
@@ -101,7 +101,7 @@ int restarts_ask(const char *helper_dir, uint32_t job, const char *node, uint32_
         return err_sys(err, "pipe");
     pid = fork();
     if (pid == 0)
-        run(path, job, node, out[1]);
+        run(path, job, node, batch, out[1]);
     io_close(&out[1]);
     ended = pid > 0 && hear(out[0], text, sizeof text);
     io_close(&out[0]);
@@ -120,9 +120,10 @@ int restarts_ask(const char *helper_dir, uint32_t job, const char *node, uint32_
         *count = (uint32_t)v;
         return 0;
     }
-    errno =
-        ended && WIFEXITED(status) && WEXITSTATUS(status) == RESTARTS_ELSEWHERE ? ESTALE : EAGAIN;
-    if (errno == ESTALE)
+    errno = EAGAIN;
+    if (ended && WIFEXITED(status) && WEXITSTATUS(status) == RESTARTS_ELSEWHERE)
+        errno = RESTARTS_E_ELSEWHERE;
+    if (errno == RESTARTS_E_ELSEWHERE)
         return err_set(err, "%.300s", line);
     return err_set(err, "how often the job was started is not to be learnt from slurmctld: %.300s",
                    *line   ? line

@@ -98,7 +98,7 @@ struct shepherd {
     bool files;             /* the checkpoint directory could be used */
     uint32_t next_id;
 
-    bool
+    bool sure,     /* slurmctld was asked which start this is */
         no_plugin; /* started by scheckpoint run: there is no plugin, nor are there keys of steps */
     bool step;     /* a task of an srun step, not the batch script */
     bool script;   /* ... of a step in a batch script that has a shepherd too */
@@ -321,7 +321,8 @@ int shepherd_elsewhere(struct shepherd *s, const char *why);
  * This copy of it then stands still, as it writes into the same files, and ends as soon as slurmctld confirms it. */
 /* Look now, and say when next (s->fence_s). */
 void shepherd_fence_look(struct shepherd *s);
-/* The fence refused this very start.  Returns the exit status. */
+/* The fence refused this very start.  Returns the exit status; 0: slurmctld says that it is the present one (s->sure), so that it
+ * may be set up once more. */
 int shepherd_fence_refuses(struct shepherd *s);
 /* In a clerk: -1 with ESTALE when there is a successor, other errors when that cannot be found out. */
 int shepherd_fence_open(const struct facts *f, struct err *err);

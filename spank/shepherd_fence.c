@@ -74,10 +74,10 @@ struct here {
 
 static int load_here(void *arg, void *result, struct err *err)
 {
-    const struct facts *f = arg;
+    const struct shepherd *s = arg;
     struct here *h = result;
 
-    return slurmjob_load_at(f->job, f->node, &h->job, &h->here, err);
+    return slurmjob_load_at(s->facts.job, s->facts.node, !s->step, &h->job, &h->here, err);
 }
 
 /* Either this is an old start, or it is the present one and was not told so: the prolog has not run, and slurmctld could not
@@ -87,17 +87,20 @@ int shepherd_fence_refuses(struct shepherd *s)
     struct here h = {.here = false};
     bool told = false;
 
-    while (clerk_run(load_here, &s->facts, &h, sizeof h, LOOK_MS, NULL) < 0 && errno != ESRCH) {
+    while (clerk_run(load_here, s, &h, sizeof h, LOOK_MS, NULL) < 0 && errno != ESRCH) {
         if (!told)
             shepherd_say("the job seems to have been started again elsewhere, and slurmctld does "
-                         "not answer: "
-                         "this start of it waits");
+                         "not answer: this start of it waits");
         told = true;
         sleep(LOOK_STILL_S);
         if (shepherd_terminated(s))
             return 128 + SIGTERM;
     }
-    if (h.here)
+    if (h.here && h.job.restart_count == s->facts.epoch && !s->sure) {
+        s->sure = true;
+        return 0;
+    }
+    if (h.here && !s->sure)
         return shepherd_elsewhere(
             s, "it is not told how often the job was started: slurmd has run no prolog");
     shepherd_say("the job has been started again elsewhere: this start of it ends");

@@ -18,6 +18,8 @@ struct set_up {
     const struct facts *facts;
     bool step;
     bool once; /* a start has one set up only */
+    bool
+        sure; /* slurmctld says that it is this start: then the user himself has put there what contradicts it */
     const char *script;
 };
 
@@ -133,12 +135,12 @@ static int fence(const struct set_up *w, int taskfd, struct err *err)
 
     if (w->step)
         return gendir_fence_check(taskfd, f->epoch, err);
-    if (gendir_fence_read(taskfd, &newest, NULL) == 0 &&
+    if (!w->sure && gendir_fence_read(taskfd, &newest, NULL) == 0 &&
         (newest > f->epoch || (newest > 0 && newest == f->epoch && w->once)))
         return stale(err);
     if (f->epoch > 0)
         return gendir_fence(taskfd, f->epoch, err);
-    saved = gendir_saved(f, err);
+    saved = w->sure ? 0 : gendir_saved(f, err);
     return saved > 0 ? stale(err) : saved;
 }
 
@@ -212,7 +214,7 @@ int shepherd_files_find_source(struct shepherd *s, struct err *err)
 
 int shepherd_files_set_up(struct shepherd *s, const char *script, struct err *err)
 {
-    struct set_up w = {&s->facts, s->step, !s->no_plugin, script};
+    struct set_up w = {&s->facts, s->step, !s->no_plugin, s->sure, script};
 
     if (clerk_run(set_up, &w, &s->vanished, sizeof s->vanished, SHEPHERD_FILES_TIMEOUT_MS, err) < 0)
         return err_prefix(err, "%s", s->facts.dir);

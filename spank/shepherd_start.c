@@ -162,7 +162,7 @@ static int hold(struct shepherd *s, const char *why)
     const int64_t end = shepherd_now_ms() + HOLD_MOST_MS;
     struct hold_work w = {s->facts.job, text};
     struct err err = {{0}};
-    int rc = -1;
+    int rc = -1, refused = 0;
 
     snprintf(text, sizeof text, "%.300s; held: scontrol release %u tries again", why, s->facts.job);
     shepherd_say("%.350s", text);
@@ -177,9 +177,9 @@ static int hold(struct shepherd *s, const char *why)
         /* Without its init a pid namespace lets nobody fork; nothing of the job's is left that could wait. */
         if (rc < 0 && i >= HOLD_TRIES)
             rc = hold_job(&w, NULL, &err);
-        if (rc < 0 && i >= HOLD_TRIES && shepherd_ask_slurm(s, 5000) != SLURMJOB_UNKNOWN)
+        if (rc < 0 && i >= HOLD_TRIES && errno != EAGAIN && ++refused > 1)
             break;
-        if (rc < 0 && i == HOLD_TRIES)
+        if (rc < 0 && i == HOLD_TRIES && errno == EAGAIN)
             shepherd_say("slurmctld does not answer: the job is held when it does");
     }
     if (rc < 0) {
@@ -361,8 +361,15 @@ static int set_up_files(struct shepherd *s, const char *script)
 {
     char dir[2 * PATH_MAX], why[600];
     struct err err = {{0}};
+    int rc;
 
-    if (shepherd_files_set_up(s, script, &err) == 0) {
+    while ((rc = shepherd_files_set_up(s, script, &err)) < 0 && errno == ESTALE) {
+        int refused = shepherd_fence_refuses(s);
+
+        if (refused)
+            return refused;
+    }
+    if (rc == 0) {
         shepherd_task_path(s, "", dir);
         if (!s->step)
             return 0;
@@ -372,8 +379,6 @@ static int set_up_files(struct shepherd *s, const char *script)
             s->afresh = true; /* none was ever made of such a task */
         s->files = false;
     }
-    if (errno == ESTALE)
-        return shepherd_fence_refuses(s);
     if ((s->facts.epoch > 0 || s->facts.source_job) && !s->afresh) {
         snprintf(why, sizeof why, "the checkpoint directory cannot be used: %s", err.text);
         return hold(s, why);

@@ -21,7 +21,12 @@ static int fail(const char *what, uint32_t job, struct err *err)
     int code = slurmapi_errno();
 
     err_set(err, "%s job %u: %s", what, job, slurm_strerror(code));
-    errno = code == ESLURM_INVALID_JOB_ID ? ESRCH : EIO;
+    if (code == ESLURM_INVALID_JOB_ID)
+        errno = ESRCH;
+    else if (code >= ESLURM_INVALID_PARTITION_NAME && code < ESPANK_ERROR)
+        errno = EIO;
+    else /* of the connection, or of munge */
+        errno = EAGAIN;
     return -1;
 }
 

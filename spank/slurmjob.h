@@ -35,8 +35,8 @@ struct slurmjob {
 
 /* slurmjob_load.c.  errno ESRCH: slurmctld does not know it (any more). */
 int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err);
-/* The same; *here: it runs, with `node` among its nodes, and is not being ended. */
-int slurmjob_load_at(uint32_t job, const char *node, struct slurmjob *out, bool *here,
+/* The same; *here: it runs, is not being ended, and `node` is where its batch script is (`batch`), or one of its nodes. */
+int slurmjob_load_at(uint32_t job, const char *node, bool batch, struct slurmjob *out, bool *here,
                      struct err *err);
 
 /* Is this job the only one that writes to its stdout and stderr?  True when their names depend on the job (or
@@ -48,6 +48,7 @@ enum slurmjob_how {
     SLURMJOB_HELD,    /* and hold it */
     SLURMJOB_SPECIAL, /* and hold it in state SpecialExit, so that someone looks at it */
 };
+/* errno EAGAIN: slurmctld did not answer; EIO, ESRCH: it refuses. */
 int slurmjob_requeue(uint32_t job, enum slurmjob_how how, struct err *err);
 
 /* A job that waits: not to be started before `when` (seconds since 1970). */

@@ -36,17 +36,21 @@ static enum slurmjob_state state_of(const slurm_job_info_t *job)
     }
 }
 
-static bool has_node(const slurm_job_info_t *j, const char *node)
+static bool has_node(const slurm_job_info_t *j, const char *node, bool batch)
 {
-    slurmapi_hostlist list = j->nodes ? slurm_hostlist_create(j->nodes) : NULL;
-    bool has = list && slurm_hostlist_find(list, node) >= 0;
+    slurmapi_hostlist list;
+    bool has;
 
+    if (batch && j->batch_host)
+        return strcmp(j->batch_host, node) == 0;
+    list = j->nodes ? slurm_hostlist_create(j->nodes) : NULL;
+    has = list && slurm_hostlist_find(list, node) >= 0;
     if (list)
         slurm_hostlist_destroy(list);
     return has;
 }
 
-int slurmjob_load_at(uint32_t job, const char *node, struct slurmjob *out, bool *here,
+int slurmjob_load_at(uint32_t job, const char *node, bool batch, struct slurmjob *out, bool *here,
                      struct err *err)
 {
     job_info_msg_t *msg = NULL;
@@ -69,7 +73,7 @@ int slurmjob_load_at(uint32_t job, const char *node, struct slurmjob *out, bool 
         out->end_time = (int64_t)j->end_time;
         out->completing = (j->job_state & JOB_COMPLETING) != 0;
         out->preempted = j->preempt_time != 0 && j->preempt_time >= j->start_time;
-        *here = out->state == SLURMJOB_RUNNING && !out->completing && has_node(j, node);
+        *here = out->state == SLURMJOB_RUNNING && !out->completing && has_node(j, node, batch);
     }
     slurm_free_job_info_msg(msg);
     return 0;
@@ -79,5 +83,5 @@ int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err)
 {
     bool here;
 
-    return slurmjob_load_at(job, "", out, &here, err);
+    return slurmjob_load_at(job, "", false, out, &here, err);
 }

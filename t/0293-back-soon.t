@@ -58,7 +58,7 @@ all_to "${NODE}2"
 all_restored 1
 all_to "${NODE}1"
 all_restored 2
-like "slurmctld was asked, where slurmd had not told it (control)" "$(asked)" "^[0-9]+ $NODE[12]\$"
+like "slurmctld was asked, where slurmd had not told it (control)" "$(asked)" "^[0-9]+ ${NODE}[12]( batch)?\$"
 counted
 
 # The notes are gone, as when the machine was booted in between.
@@ -67,7 +67,7 @@ rm -f "$STATE_DIR"/*.closed
 : >"$TEST_TMP/asked"
 all_start
 all_restored 3
-like "without a note slurmctld was asked (control)" "$(asked)" "^[0-9]+ $NODE[12]\$"
+like "without a note slurmctld was asked (control)" "$(asked)" "^[0-9]+ ${NODE}[12]( batch)?\$"
 counted
 
 # What cannot be learnt holds the job; it does not start over.
