@@ -22,7 +22,8 @@ static void run(const char *path, uint32_t job, const char *node, bool batch, in
 {
     const char *conf = getenv("SLURM_CONF"); /* slurmd's own: slurmstepd has it from there */
     char number[16], name[64], slurm_conf[PATH_MAX + 16];
-    char *argv[] = {(char[]){"job-restarts"}, number, name, batch ? (char[]){"batch"} : NULL, NULL};
+    char which[] = "batch";
+    char *argv[] = {(char[]){"job-restarts"}, number, name, batch ? which : NULL, NULL};
     char *envp[] = {(char[]){"PATH=/usr/bin:/bin"}, (char[]){"LC_ALL=C"}, conf ? slurm_conf : NULL,
                     NULL};
     sigset_t none;
