@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/beneath.h"
-#include "common/gendir.h"
+#include "common/gendir_impl.h"
 #include "common/io.h"
 
 #include <errno.h>
@@ -14,8 +14,7 @@
 #define STEPS "steps"
 #define FENCE_MAX 64u
 
-/* What is above a task's directory; ENOENT: not a job's. */
-static int open_job(int taskfd, struct err *err)
+int gendir_open_job(int taskfd, struct err *err)
 {
     int fd = openat(taskfd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     struct stat st;
@@ -34,7 +33,7 @@ static int open_job(int taskfd, struct err *err)
 
 static int open_steps(int taskfd, struct err *err)
 {
-    int jobfd = open_job(taskfd, err), fd;
+    int jobfd = gendir_open_job(taskfd, err), fd;
 
     if (jobfd < 0)
         return -1;
@@ -153,7 +152,7 @@ static int sweep(int jobfd, uint32_t epoch, struct err *err)
 
 int gendir_fence(int taskfd, uint32_t epoch, struct err *err)
 {
-    int jobfd = open_job(taskfd, err), stepsfd = -1, rc = -1;
+    int jobfd = gendir_open_job(taskfd, err), stepsfd = -1, rc = -1;
     uint32_t newest = 0;
 
     if (jobfd < 0)

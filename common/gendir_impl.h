@@ -11,4 +11,7 @@
  * with a text, in which `gen` stands for it. */
 int gendir_check_parts(int genfd, const char *gen, struct err *err);
 
+/* gendir_fence.c: the directory above a task's.  ENOENT: it is not a job's. */
+int gendir_open_job(int taskfd, struct err *err);
+
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "common/beneath.h"
-#include "common/gendir.h"
+#include "common/gendir_impl.h"
 #include "common/io.h"
 #include "common/placement.h"
 #include "common/request.h"
@@ -172,7 +172,7 @@ static int saved_by_task(int taskfd, struct err *err)
 
 static int saved_by_steps(int taskfd, struct err *err)
 {
-    int jobfd = openat(taskfd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), sum = 0;
+    int jobfd = gendir_open_job(taskfd, err), sum = 0;
     DIR *d = jobfd < 0 ? NULL : beneath_list(jobfd, err);
     struct dirent *e;
 
@@ -189,7 +189,7 @@ static int saved_by_steps(int taskfd, struct err *err)
     if (d)
         beneath_end(d);
     else
-        sum = jobfd < 0 ? err_sys(err, "the job's directory") : -1;
+        sum = -1;
     io_close(&jobfd);
     return sum;
 }

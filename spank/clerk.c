@@ -104,8 +104,9 @@ int clerk_run(clerk_work work, void *arg, void *result, size_t size, int timeout
     if (rc < 0 && errno == ETIMEDOUT) {
         kill(pid, SIGKILL);
         left = pid;
-    } else
+    } else {
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
+    }
     return rc;
 }

@@ -3,11 +3,9 @@
 #include "common/jobnote.h"
 #include "common/slurmapi.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <slurm/slurm.h>
-#include <slurm/slurm_errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,20 +13,6 @@
 
 /* The opaque parts of the job record differ between
  * releases: nothing outside this file sees them. */
-
-static int fail(const char *what, uint32_t job, struct err *err)
-{
-    int code = slurmapi_errno();
-
-    err_set(err, "%s job %u: %s", what, job, slurm_strerror(code));
-    if (code == ESLURM_INVALID_JOB_ID)
-        errno = ESRCH;
-    else if (code >= ESLURM_INVALID_PARTITION_NAME && code < ESPANK_ERROR)
-        errno = EIO;
-    else /* of the connection, or of munge */
-        errno = EAGAIN;
-    return -1;
-}
 
 struct output {
     char out[PATH_MAX], err[PATH_MAX];
@@ -99,7 +83,7 @@ int slurmjob_output_alone(uint32_t job, uint32_t uid, bool *alone, struct err *e
 
     slurm_init(NULL);
     if (slurm_load_job_user(&msg, uid, SHOW_ALL) != SLURM_SUCCESS)
-        return fail("cannot ask slurmctld about jobs beside", job, err);
+        return slurmjob_fail("cannot ask slurmctld about jobs beside", job, err);
     *alone = alone_among(msg, job);
     slurm_free_job_info_msg(msg);
     return 0;
@@ -115,7 +99,8 @@ int slurmjob_requeue(uint32_t job, enum slurmjob_how how, struct err *err)
 
     slurm_init(NULL);
     if (slurmapi_requeue(job, flags[how]) != SLURM_SUCCESS)
-        return fail(how == SLURMJOB_AGAIN ? "cannot requeue" : "cannot requeue and hold", job, err);
+        return slurmjob_fail(how == SLURMJOB_AGAIN ? "cannot requeue" : "cannot requeue and hold",
+                             job, err);
     return 0;
 }
 
@@ -127,7 +112,7 @@ int slurmjob_delay(uint32_t job, int64_t when, struct err *err)
     slurmapi_init_update(&desc, job);
     desc.begin_time = (time_t)when;
     if (slurm_update_job(&desc) != SLURM_SUCCESS)
-        return fail("cannot delay", job, err);
+        return slurmjob_fail("cannot delay", job, err);
     return 0;
 }
 
@@ -135,7 +120,7 @@ int slurmjob_ring_steps(uint32_t job, struct err *err)
 {
     slurm_init(NULL);
     if (slurm_signal_job(SLURMAPI_JOB(job), SIGURG) != SLURM_SUCCESS)
-        return fail("cannot signal the steps of", job, err);
+        return slurmjob_fail("cannot signal the steps of", job, err);
     return 0;
 }
 
@@ -165,7 +150,7 @@ int slurmjob_note(uint32_t job, const char *text, struct err *err)
     slurm_init(NULL);
     own = comment_of(job);
     if (!own) /* it would be lost */
-        return fail("cannot read the comment of", job, err);
+        return slurmjob_fail("cannot read the comment of", job, err);
     clock_gettime(CLOCK_REALTIME, &now);
     if (gmtime_r(&now.tv_sec, &tm))
         strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
@@ -177,7 +162,9 @@ int slurmjob_note(uint32_t job, const char *text, struct err *err)
         return err_sys(err, "the comment of job %u", job);
     slurmapi_init_update(&desc, job);
     desc.comment = all;
-    rc = slurm_update_job(&desc) != SLURM_SUCCESS ? fail("cannot set the comment of", job, err) : 0;
+    rc = slurm_update_job(&desc) != SLURM_SUCCESS
+             ? slurmjob_fail("cannot set the comment of", job, err)
+             : 0;
     free(all);
     return rc;
 }

@@ -33,7 +33,11 @@ struct slurmjob {
     bool completing; /* its last processes are being ended */
 };
 
-/* slurmjob_load.c.  errno ESRCH: slurmctld does not know it (any more). */
+/* slurmjob_load.c: the last RPC failed.  -1; the text is "WHAT job N: Slurm's reason", errno EAGAIN: slurmctld did not
+ * answer, ESRCH: it does not know the job (any more), EIO: it refuses.  So do all of the following. */
+int slurmjob_fail(const char *what, uint32_t job, struct err *err);
+
+/* slurmjob_load.c */
 int slurmjob_load(uint32_t job, struct slurmjob *out, struct err *err);
 /* The same; *here: it runs, is not being ended, and `node` is where its batch script is (`batch`), or one of its nodes. */
 int slurmjob_load_at(uint32_t job, const char *node, bool batch, struct slurmjob *out, bool *here,
@@ -48,7 +52,6 @@ enum slurmjob_how {
     SLURMJOB_HELD,    /* and hold it */
     SLURMJOB_SPECIAL, /* and hold it in state SpecialExit, so that someone looks at it */
 };
-/* errno EAGAIN: slurmctld did not answer; EIO, ESRCH: it refuses. */
 int slurmjob_requeue(uint32_t job, enum slurmjob_how how, struct err *err);
 
 /* A job that waits: not to be started before `when` (seconds since 1970). */

@@ -2,20 +2,11 @@
 #include "common/slurmapi.h"
 #include "spank/slurmjob.h"
 
-#include <errno.h>
 #include <slurm/slurm.h>
-#include <slurm/slurm_errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static int fail(const char *what, uint32_t job, struct err *err)
-{
-    err_set(err, "%s job %u: %s", what, job, slurm_strerror(slurmapi_errno()));
-    errno = EIO;
-    return -1;
-}
 
 struct where {
     char excluded[4096]; /* a hostlist */
@@ -94,7 +85,7 @@ int slurmjob_elsewhere(uint32_t job, const char *node, uint32_t delay_s, const c
 
     slurm_init(NULL);
     if (load(job, &w) < 0)
-        return fail("cannot ask slurmctld about", job, err);
+        return slurmjob_fail("cannot ask slurmctld about", job, err);
     *excluded = exclude(&w, node);
     /* Best effort: it is in the job's standard error too. */
     (void)slurmjob_note(job, note, NULL);

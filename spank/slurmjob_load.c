@@ -7,12 +7,17 @@
 #include <slurm/slurm_errno.h>
 #include <string.h>
 
-static int fail(uint32_t job, struct err *err)
+int slurmjob_fail(const char *what, uint32_t job, struct err *err)
 {
     int code = slurmapi_errno();
 
-    err_set(err, "cannot ask slurmctld about job %u: %s", job, slurm_strerror(code));
-    errno = code == ESLURM_INVALID_JOB_ID ? ESRCH : EIO;
+    err_set(err, "%s job %u: %s", what, job, slurm_strerror(code));
+    if (code == ESLURM_INVALID_JOB_ID)
+        errno = ESRCH;
+    else if (code >= ESLURM_INVALID_PARTITION_NAME && code < ESPANK_ERROR)
+        errno = EIO;
+    else /* of the connection, or of munge */
+        errno = EAGAIN;
     return -1;
 }
 
@@ -57,7 +62,7 @@ int slurmjob_load_at(uint32_t job, const char *node, bool batch, struct slurmjob
 
     slurm_init(NULL);
     if (slurmapi_load_job(&msg, job, SHOW_DETAIL) != SLURM_SUCCESS)
-        return fail(job, err);
+        return slurmjob_fail("cannot ask slurmctld about", job, err);
     memset(out, 0, sizeof *out);
     *here = false;
     for (uint32_t i = 0; i < msg->record_count; i++) {

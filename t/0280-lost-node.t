@@ -49,13 +49,18 @@ slurmd_killed() {
     ends slurmd "$job"
 }
 
+# lost_with NAME N PARTITION - a job, saved, runs on and is lost with all of node N; sets job
+lost_with() {
+    job=$(submit -p "$3" --checkpoint=interval=0 -- "$(job_script "$1.sh" "$PROGS/counter" "$HOME_DIR/$1.stop")")
+    ok "$1: starts" wait_step "$job" 3
+    ok "$1: saved" checkpoint "$job"
+    ok "$1: it runs on" goes_on "$job" 5
+    "$TESTBED" kill --dir "$TB" "node:$2" >/dev/null 2>&1
+}
+
 power_cut() {
     local job
-    job=$(submit -p b --checkpoint=interval=0 -- "$(job_script power.sh "$PROGS/counter" "$HOME_DIR/power.stop")")
-    ok "power: starts" wait_step "$job" 3
-    ok "power: saved" checkpoint "$job"
-    ok "power: it runs on" goes_on "$job" 5
-    "$TESTBED" kill --dir "$TB" node:3 >/dev/null 2>&1
+    lost_with power 3 b
     elsewhere power "$job" 3 4
     "$TESTBED" restart --dir "$TB" slurmd:3 >/dev/null 2>&1
     ok "power: the node comes back" wait_until 60 node_is 3 idle
@@ -66,11 +71,7 @@ power_cut() {
 # Its partition has no other node: it comes back to the one that was lost with it.
 back() {
     local job
-    job=$(submit -p d --checkpoint=interval=0 -- "$(job_script back.sh "$PROGS/counter" "$HOME_DIR/back.stop")")
-    ok "back: starts" wait_step "$job" 3
-    ok "back: saved" checkpoint "$job"
-    ok "back: it runs on" goes_on "$job" 5
-    "$TESTBED" kill --dir "$TB" node:7 >/dev/null 2>&1
+    lost_with back 7 d
     ok "back: slurmctld finds out" wait_until 60 state_in "$job" PENDING
     "$TESTBED" restart --dir "$TB" slurmd:7 >/dev/null 2>&1
     elsewhere back "$job" 7 7

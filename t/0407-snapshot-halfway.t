@@ -27,7 +27,7 @@ ioprios() {
 
 # hold - begins a checkpoint (its process: $client) and has dump stopped in its midst: sets $dump and $snapshot
 hold() {
-    python3 "$TEST_TOP/t/faulty/hold-dump.py" "$(pids_file "$program")" "$program" >"$TEST_TMP/held" &
+    python3 -B "$TEST_TOP/t/faulty/hold-dump.py" "$(pids_file "$program")" "$program" >"$TEST_TMP/held" &
     local holder=$!
     wait_until 60 test -s "$TEST_TMP/held"
     checkpoint "$job" >"$TEST_TMP/client" 2>&1 &

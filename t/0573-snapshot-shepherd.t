@@ -15,7 +15,7 @@ ended() { state_in "$1" "FAILED COMPLETED CANCELLED PENDING"; }
 shoot() {
     local pid shooter i
     pid=$(job_pid "$1" snapped)
-    python3 "$TEST_TOP/t/faulty/shoot.py" "$(pids_file "$pid")" "$(job_pid "$1" shepherd)" "$pid" "$2" >"$TEST_TMP/$1.shot" &
+    python3 -B "$TEST_TOP/t/faulty/shoot.py" "$(pids_file "$pid")" "$(job_pid "$1" shepherd)" "$pid" "$2" >"$TEST_TMP/$1.shot" &
     shooter=$!
     wait_until 30 test -s "$TEST_TMP/$1.shot"
     for ((i = 0; i < 30; i++)); do

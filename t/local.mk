@@ -126,7 +126,7 @@ endif
 .PHONY: t-faulty
 t-faulty: $(t_faulty)
 
-EXTRA_DIST += t/squat.py t/faultlib.sh t/snaplib.sh t/faulty/flip.py t/faulty/shoot.py t/faulty/hold-dump.py t/faulty/forge-generation.py t/faulty/hostile-start.py
+EXTRA_DIST += t/squat.py t/faultlib.sh t/snaplib.sh t/faulty/flip.py t/faulty/procfs.py t/faulty/shoot.py t/faulty/hold-dump.py t/faulty/forge-generation.py t/faulty/hostile-start.py
 
 # The tests themselves, whichever there are, and the fuzz targets with their corpora.
 dist-hook:

@@ -10,22 +10,7 @@ import signal
 import sys
 import time
 
-
-def read(path):
-    try:
-        with open(path) as f:
-            return f.read()
-    except OSError:
-        return ""
-
-
-def fields(path):
-    """Of a stat file, from the state on."""
-    return read(path).rpartition(") ")[2].split() or ["X"]
-
-
-def state(pid):
-    return fields(f"/proc/{pid}/stat")[0]
+from procfs import fields, read, state
 
 
 def threads(pid):

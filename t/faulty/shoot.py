@@ -11,17 +11,7 @@ import signal
 import sys
 import time
 
-
-def read(path):
-    try:
-        with open(path) as f:
-            return f.read()
-    except OSError:
-        return ""
-
-
-def state(pid):
-    return (read(f"/proc/{pid}/stat").rpartition(") ")[2] or "X")[0]
+from procfs import read, state
 
 
 def named(group, name):
